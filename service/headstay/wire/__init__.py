@@ -1,0 +1,32 @@
+"""The wire between device and cloud, version 1: what both ends speak. Imports nothing of ours but `errors`.
+
+In order: the device POSTs to AUTHENTICATE_PATH (one exchange, or two for SCRAM-SHA-256), POSTs to REGISTER_PATH with
+the token it got, GETs the URL it was given and upgrades to WebSocket with subprotocol MAIN_SUBPROTOCOL. On that main
+connection the cloud offers subconnections, each a WebSocket of its own with `subprotocol_of(service)`.
+
+The cloud offers what the device wants: the services that `register` named. Whenever the main connection stands and the
+list is no longer the one that the device named last, and only then, the device sends the whole new one:
+
+    {"type": "services", "services": ["telemetry"]}
+
+The cloud offers what is new in it at once, as after a handshake, and gives up offering what is no longer in it; what is
+open stays open until the device, which closes the subconnections of a service it disables, says `closed`. A cloud that
+does not know the message ignores it; the new list then counts from the next main connection.
+
+`messages` holds every body and message; `scram` the password proof with its bounds.
+"""
+
+AUTHENTICATE_PATH = "/v1/authenticate"
+REGISTER_PATH = "/v1/register"
+MAIN_SUBPROTOCOL = "headstay.v1"
+
+MAXIMUM_BODY = 64 * 1024
+"""Octets of the largest HTTP answer, main-connection message or telemetry message; more is a protocol error."""
+
+SERIAL_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+"""What a serial number looks like; it is compared without regard to case everywhere."""
+
+
+def subprotocol_of(service: str) -> str:
+    """Return the WebSocket subprotocol that a subconnection of this service negotiates."""
+    return f"headstay.{service}.v1"
