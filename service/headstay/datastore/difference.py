@@ -1,0 +1,111 @@
+"""What changed between two canonical trees, node by node. Pure; knows no rule and no action.
+
+`difference(schema, a, b)` is empty exactly when the trees mean the same. Every changed leaf, leaf-list entry, list
+entry and presence container is one Change; a list entry that comes or goes is named itself and so is everything in it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lxml import etree
+
+from headstay.datastore.entries import key_of
+from headstay.datastore.schema import Kind, SchemaNode
+from headstay.xml import serialise
+
+
+class Edit(enum.Enum):
+    """What happened to a node."""
+
+    CREATED = "created"
+    MODIFIED = "modified"
+    DELETED = "deleted"
+    MOVED = "moved"
+    """An entry that the user orders stands elsewhere among those that were there before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One changed node. `old` or `new` is None where it does not exist; both belong to published trees."""
+
+    edit: Edit
+    node: SchemaNode
+    old: etree._Element | None
+    new: etree._Element | None
+
+
+def difference(schema: SchemaNode, old: etree._Element, new: etree._Element) -> list[Change]:
+    """Return the changes that lead from `old` to `new`, in schema order, parents first."""
+    return list(_below(schema, old, new))
+
+
+def _below(node: SchemaNode, old: etree._Element | None, new: etree._Element | None) -> Iterator[Change]:
+    for child in node.children.values():
+        if not child.config:
+            continue
+        if child.kind in (Kind.LIST, Kind.LEAF_LIST):
+            yield from _entries(child, _all(old, child), _all(new, child))
+        else:
+            yield from _single(child, _one(old, child), _one(new, child))
+
+
+def _single(node: SchemaNode, old: etree._Element | None, new: etree._Element | None) -> Iterator[Change]:
+    if old is None and new is None:
+        return
+    if node.kind is Kind.CONTAINER:
+        if node.presence and (old is None or new is None):
+            yield _came_or_went(node, old, new)
+        yield from _below(node, old, new)
+    elif old is None or new is None:
+        yield _came_or_went(node, old, new)
+    elif not _same(node, old, new):
+        yield Change(Edit.MODIFIED, node, old, new)
+
+
+def _entries(node: SchemaNode, old: list[etree._Element], new: list[etree._Element]) -> Iterator[Change]:
+    before = {key_of(node, entry): entry for entry in old}
+    after = {key_of(node, entry): entry for entry in new}
+    for key, entry in before.items():
+        if key not in after:
+            yield Change(Edit.DELETED, node, entry, None)
+            yield from _below(node, entry, None)
+    stayed = [key for key in before if key in after]
+    ranks = {key: rank for rank, key in enumerate(stayed)}
+    moved = _moved([ranks[key] for key in after if key in ranks]) if node.user_ordered else set()
+    for key, entry in after.items():
+        if key not in before:
+            yield Change(Edit.CREATED, node, None, entry)
+        elif ranks[key] in moved:
+            yield Change(Edit.MOVED, node, before[key], entry)
+        yield from _below(node, before.get(key), entry)
+
+
+def _moved(ranks: list[int]) -> set[int]:
+    """Return the ranks that are out of order, judged from front to back."""
+    moved, highest = set(), -1
+    for rank in ranks:
+        if rank < highest:
+            moved.add(rank)
+        highest = max(highest, rank)
+    return moved
+
+
+def _came_or_went(node: SchemaNode, old: etree._Element | None, new: etree._Element | None) -> Change:
+    return Change(Edit.CREATED if old is None else Edit.DELETED, node, old, new)
+
+
+def _same(node: SchemaNode, old: etree._Element, new: etree._Element) -> bool:
+    if node.kind is Kind.ANYDATA:
+        return serialise(old) == serialise(new)
+    return old.text == new.text  # prefixes in a canonical text are the modules' own
+
+
+def _one(parent: etree._Element | None, node: SchemaNode) -> etree._Element | None:
+    return parent.find(node.tag) if parent is not None else None
+
+
+def _all(parent: etree._Element | None, node: SchemaNode) -> list[etree._Element]:
+    return parent.findall(node.tag) if parent is not None else []

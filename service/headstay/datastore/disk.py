@@ -1,0 +1,124 @@
+"""The datastores on disk: one SQLite file, durable at every commit (WAL, synchronous=FULL).
+
+Owns the file's format. Knows no YANG: a tree is its octets here. One thread does all the work on the file, so that the
+event loop never waits for a disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from headstay.errors import OperationFailed, StartupError
+
+FORMAT = 1
+"""The format of the file, in SQLite's user_version. A later release that changes it migrates."""
+
+_LEAST_OCTETS = 4096
+"""One page of SQLite: a database with anything in it is not smaller."""
+
+_SCHEMA = """
+CREATE TABLE datastore (name TEXT PRIMARY KEY, content BLOB NOT NULL, saved_at TEXT NOT NULL) STRICT;
+CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+"""
+
+
+class Disk:
+    """The open file."""
+
+    def __init__(self, file: Path) -> None:
+        """Open the file, or make it. Raises StartupError if it is not ours, damaged or not writable."""
+        self._file = file
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="disk")
+        try:
+            self._connection = self._thread.submit(_open, file).result()
+        except (sqlite3.Error, OSError) as error:
+            self._thread.shutdown()
+            raise StartupError(
+                f"the datastore {file} cannot be used: {error}; "
+                "restore it from a backup, or move it away to start with the first user only"
+            ) from None
+
+    def load(self) -> dict[str, bytes]:
+        """Return every saved datastore by name. Raises StartupError."""
+        rows = self._now("SELECT name, content FROM datastore")
+        return dict(rows)
+
+    def facts(self) -> dict[str, str]:
+        """Return the small facts saved beside the datastores. Raises StartupError."""
+        return dict(self._now("SELECT name, value FROM fact"))
+
+    async def save(self, contents: Mapping[str, bytes | None], facts: Mapping[str, str] | None = None) -> None:
+        """Save datastores (None: delete) and facts in one transaction; durable when this returns.
+
+        Raises OperationFailed if the disk refuses; then nothing was saved.
+        """
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._save, contents, facts or {})
+        except sqlite3.Error as error:
+            raise OperationFailed(f"the configuration could not be saved: {error}") from None
+
+    def close(self) -> None:
+        """Finish what is being written and close the file."""
+        self._thread.submit(self._connection.close).result()
+        self._thread.shutdown()
+
+    def _now(self, query: str) -> list[Any]:
+        def read() -> list[Any]:
+            return self._connection.execute(query).fetchall()
+
+        try:
+            return self._thread.submit(read).result()
+        except sqlite3.Error as error:
+            raise StartupError(f"the datastore {self._file} cannot be read: {error}") from None
+
+    def _save(self, contents: Mapping[str, bytes | None], facts: Mapping[str, str]) -> None:
+        with self._connection:
+            for name, content in contents.items():
+                if content is None:
+                    self._connection.execute("DELETE FROM datastore WHERE name = ?", (name,))
+                else:
+                    self._connection.execute(
+                        "INSERT INTO datastore VALUES (?, ?, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
+                        " ON CONFLICT (name) DO UPDATE SET content = excluded.content, saved_at = excluded.saved_at",
+                        (name, content),
+                    )
+            self._connection.executemany(
+                "INSERT INTO fact VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                list(facts.items()),
+            )
+
+
+def _open(file: Path) -> sqlite3.Connection:
+    existed = file.exists()
+    if existed and 0 < file.stat().st_size < _LEAST_OCTETS:
+        raise sqlite3.DatabaseError("it is truncated")  # SQLite would take it for empty and write over it
+    connection = sqlite3.connect(file)
+    try:
+        if not existed:
+            file.chmod(0o600)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        _check(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        (foreign,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if foreign:
+            raise sqlite3.DatabaseError("it is another program's database")
+        connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
+    elif version != FORMAT:
+        raise sqlite3.DatabaseError(f"it has format {version}, this release reads format {FORMAT}")
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise sqlite3.DatabaseError(" ".join(str(verdict).split()))

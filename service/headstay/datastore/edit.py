@@ -1,0 +1,336 @@
+"""<edit-config> as a pure function: a tree and an edit give a tree (RFC 6241 section 7.2, RFC 7950 sections 7 and 8).
+
+Owns operations, insertion, implicit deletion of other cases, and the syntax errors of RFC 7950 section 8.3.1. Whether
+the result obeys the model's constraints is for `model.validate`, at commit. Knows no datastore and no session.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lxml import etree
+
+from headstay import xml
+from headstay.datastore import edit_errors as refuse
+from headstay.datastore.entries import Key, Siblings
+from headstay.datastore.schema import Kind, SchemaNode
+from headstay.datastore.values import NotAValue
+from headstay.errors import InvalidValue, NetconfError, RpcErrors
+
+Operation = Literal["merge", "replace", "create", "delete", "remove", "none"]
+DefaultOperation = Literal["merge", "replace", "none"]
+
+OPERATION = f"{{{xml.NETCONF}}}operation"
+INSERT, KEY, VALUE = (f"{{urn:ietf:params:xml:ns:yang:1}}{name}" for name in ("insert", "key", "value"))
+_OPERATIONS = ("merge", "replace", "create", "delete", "remove")
+_PLACING = {INSERT, KEY, VALUE}
+_KNOWN_ATTRIBUTES = {OPERATION, *_PLACING}
+
+
+@dataclass(frozen=True, slots=True)
+class EditOptions:
+    """The parameters of <edit-config>."""
+
+    default_operation: DefaultOperation = "merge"
+    test_option: Literal["test-then-set", "set", "test-only"] | None = None
+    """None: not given. Then constraints of a candidate wait for the commit (RFC 7950 section 8.3.3)."""
+    error_option: Literal["stop-on-error", "continue-on-error", "rollback-on-error"] = "stop-on-error"
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """What an edit comes to."""
+
+    tree: etree._Element
+    """The new tree, without whatever `errors` are about."""
+    errors: tuple[NetconfError, ...] = field(default=())
+
+
+def edit(
+    schema: SchemaNode, tree: etree._Element, config: etree._Element, default_operation: DefaultOperation = "merge"
+) -> Edited:
+    """Apply the children of `config` to a copy of `tree`. Costs time linear in both."""
+    run = _Edit(schema)
+    result = copy.deepcopy(tree)
+    operation: Operation = default_operation
+    if default_operation == "replace":
+        run.siblings.clear(result)
+        operation = "merge"
+    run.children(result, schema, config, operation)
+    _prune(result, schema)
+    return Edited(result, tuple(run.errors))
+
+
+def edited(
+    schema: SchemaNode, tree: etree._Element, config: etree._Element, default_operation: DefaultOperation = "merge"
+) -> etree._Element:
+    """Like `edit`, but all or nothing: raises RpcErrors with every error found."""
+    outcome = edit(schema, tree, config, default_operation)
+    if outcome.errors:
+        raise RpcErrors(outcome.errors)
+    return outcome.tree
+
+
+class _Edit:
+    """One edit on its way through the tree."""
+
+    def __init__(self, schema: SchemaNode) -> None:
+        self.schema = schema
+        self.siblings = Siblings()
+        self.errors: list[NetconfError] = []
+        self._chosen: dict[tuple[etree._Element, str], str] = {}  # so that a choice is looked through once
+
+    def children(
+        self, target: etree._Element, node: SchemaNode, sources: Iterable[etree._Element], operation: Operation
+    ) -> None:
+        """Apply each source below `target`; an error of one does not keep the others from being looked at."""
+        seen: dict[str, str] = {}  # tags; choices with the case that the edit has data for
+        for source in sources:
+            try:
+                self._child(target, node, source, operation, seen)
+            except NetconfError as error:
+                self.errors.append(error)
+
+    def _child(
+        self,
+        target: etree._Element,
+        parent: SchemaNode,
+        source: etree._Element,
+        inherited: Operation,
+        seen: dict[str, str],
+    ) -> None:
+        node = parent.child(source.tag)
+        if node is None:
+            raise refuse.unknown(self.schema, parent, target, source)
+        if not node.config:
+            raise refuse.state_data(node, target)
+        operation = _operation_of(source, node, target, inherited)
+        if operation not in ("none", "delete", "remove"):
+            for choice, case in node.cases:
+                if seen.setdefault(choice, case) != case:
+                    raise refuse.two_cases(node, target)
+        if node.kind in (Kind.LIST, Kind.LEAF_LIST):
+            self._entry(target, node, source, operation)
+            return
+        if source.tag in seen:
+            raise refuse.twice(node, target)
+        seen[source.tag] = ""
+        if parent.kind is Kind.LIST and node.name in parent.keys:
+            return  # the entry was found or made by it
+        if node.kind is Kind.LEAF:
+            self._leaf(target, node, source, operation)
+        else:
+            self._container(target, node, source, operation)
+
+    def _leaf(self, target: etree._Element, node: SchemaNode, source: etree._Element, operation: Operation) -> None:
+        existing = target.find(node.tag)
+        if not self._goes_on(target, node, existing, operation):
+            return
+        if operation == "none":
+            return
+        value = _value(node, source, target)
+        if existing is not None:
+            existing.addnext(value)
+            target.remove(existing)
+            return
+        self._choose(target, node)
+        self.siblings.append(target, node, value)
+
+    def _container(
+        self, target: etree._Element, node: SchemaNode, source: etree._Element, operation: Operation
+    ) -> None:
+        existing = target.find(node.tag)
+        implicit = existing is None and not node.presence and node.kind is Kind.CONTAINER and operation == "none"
+        if not implicit and not self._goes_on(target, node, existing, operation):
+            return
+        if node.kind is Kind.ANYDATA:
+            self._anydata(target, node, source, existing)
+            return
+        refuse.text_in(node, target, source)
+        if existing is None:
+            existing = node.instance()
+            if node.presence:
+                self._choose(target, node)
+            self.siblings.append(target, node, existing)
+        elif operation == "replace":
+            self.siblings.clear(existing)
+        self.children(existing, node, source, operation)
+
+    def _anydata(
+        self, target: etree._Element, node: SchemaNode, source: etree._Element, existing: etree._Element | None
+    ) -> None:
+        if existing is not None:
+            target.remove(existing)
+        content = copy.deepcopy(source)
+        for name in [name for name in content.attrib if name in _KNOWN_ATTRIBUTES]:
+            del content.attrib[name]
+        self._choose(target, node)
+        self.siblings.append(target, node, content)
+
+    def _entry(self, target: etree._Element, node: SchemaNode, source: etree._Element, operation: Operation) -> None:
+        keys = _keys(node, source, target)
+        key: Key = tuple(element.text or "" for element in keys)
+        existing = self.siblings.entry(target, node, key)
+        if not self._goes_on(target, node, existing, operation, keys):
+            return
+        refuse.text_in(node, target, source)
+        place = self._place(target, node, source)
+        if existing is None:
+            existing = keys[0] if node.kind is Kind.LEAF_LIST else _new_entry(node, keys)
+            self._choose(target, node)
+            place = place or ("last", None)
+        elif operation == "replace" and node.kind is Kind.LIST:
+            self.siblings.clear(existing, keep=node.key_tags)
+        if place is not None and operation != "none":
+            self._put(target, node, existing, place)
+        if node.kind is Kind.LIST:
+            self.children(existing, node, source, operation)
+
+    def _goes_on(
+        self,
+        target: etree._Element,
+        node: SchemaNode,
+        existing: etree._Element | None,
+        operation: Operation,
+        keys: tuple[etree._Element, ...] = (),
+    ) -> bool:
+        """Check the operation against what is there, and delete. Returns whether there is more to do."""
+        if operation == "create" and existing is not None:
+            raise refuse.exists(node, existing)
+        if operation in ("delete", "none") and existing is None:
+            raise refuse.missing(node, target, keys)
+        if operation in ("delete", "remove"):
+            if existing is not None:
+                self.siblings.remove(target, node, existing)
+            return False
+        return True
+
+    def _choose(self, target: etree._Element, node: SchemaNode) -> None:
+        """Delete what stands in other cases of the choices that a new node stands in (RFC 7950 section 7.9).
+
+        A container without presence means nothing by itself: what comes into it chooses for it.
+        """
+        self._delete_other_cases(target, node)
+        above, parent = target.getparent(), node.parent
+        if above is not None and parent is not None and parent.kind is Kind.CONTAINER and not parent.presence:
+            self._choose(above, parent)
+
+    def _delete_other_cases(self, target: etree._Element, node: SchemaNode) -> None:
+        if all(self._chosen.get((target, choice)) == case for choice, case in node.cases) or node.parent is None:
+            return
+        chosen = dict(node.cases)
+        for child in list(target):
+            other = node.parent.children[child.tag]
+            if any(chosen.get(choice, case) != case for choice, case in other.cases):
+                self.siblings.remove(target, other, child)
+        self._chosen.update(((target, choice), case) for choice, case in node.cases)
+
+    def _place(
+        self, target: etree._Element, node: SchemaNode, source: etree._Element
+    ) -> tuple[str, etree._Element | None] | None:
+        """Read yang:insert, yang:key and yang:value (RFC 7950 sections 7.7.9 and 7.8.6)."""
+        insert = source.get(INSERT)
+        if insert is None:
+            return None
+        if insert in ("first", "last"):
+            return insert, None
+        if insert not in ("before", "after"):
+            raise refuse.attribute("bad", node, target, INSERT, "insert is first, last, before or after")
+        name = VALUE if node.kind is Kind.LEAF_LIST else KEY
+        given = source.get(name)
+        if given is None:
+            raise refuse.attribute("missing", node, target, name, f"insert {insert} says before or after which")
+        at = self.siblings.entry(target, node, _key_in(node, given, source, target, name))
+        if at is None:
+            message = f"there is no entry to insert {insert}"
+            raise refuse.attribute("bad", node, target, name, message, "missing-instance")
+        return insert, at
+
+    def _put(
+        self,
+        target: etree._Element,
+        node: SchemaNode,
+        entry: etree._Element,
+        place: tuple[str, etree._Element | None],
+    ) -> None:
+        where, at = place
+        if at is not None:
+            self.siblings.insert(target, node, entry, at, after=where == "after")
+        elif where == "first":
+            self.siblings.prepend(target, node, entry)
+        else:
+            self.siblings.move_last(target, node, entry)
+
+
+def _operation_of(source: etree._Element, node: SchemaNode, target: etree._Element, inherited: Operation) -> Operation:
+    for name in source.attrib:
+        if name not in _KNOWN_ATTRIBUTES and not str(name).startswith("{http://www.w3.org/"):
+            hint = "; operation belongs in the NETCONF base namespace" if name == "operation" else ""
+            raise refuse.attribute("unknown", node, target, str(name), f"unexpected attribute{hint}")
+        if name in _PLACING and not node.user_ordered:
+            raise refuse.attribute("unknown", node, target, str(name), f"{node.name} is not ordered by the user")
+    operation = source.get(OPERATION)
+    if operation is None:
+        return inherited
+    if operation not in _OPERATIONS:
+        raise refuse.attribute("bad", node, target, OPERATION, f"operation is one of {', '.join(_OPERATIONS)}")
+    if node.parent is not None and node.name in node.parent.keys and operation in ("delete", "remove"):
+        raise refuse.attribute("bad", node, target, OPERATION, "a key cannot be deleted; delete its entry")
+    return operation  # type: ignore[return-value]  # membership was checked above
+
+
+def _value(node: SchemaNode, source: etree._Element, target: etree._Element) -> etree._Element:
+    """Return a new leaf with the canonical form of the source's text."""
+    if len(source):
+        raise refuse.elements_in(node, target)
+    try:
+        canonical = node.canonical(source.text or "", source.nsmap)
+    except NotAValue as error:
+        raise refuse.value(node, target, error) from None
+    return node.instance(canonical.text or None, canonical.prefixes)
+
+
+def _keys(node: SchemaNode, source: etree._Element, target: etree._Element) -> tuple[etree._Element, ...]:
+    """Return the new key leafs of a list entry, or the new entry of a leaf-list."""
+    if node.kind is Kind.LEAF_LIST:
+        return (_value(node, source, target),)
+    keys = []
+    for tag in node.key_tags:
+        given = source.find(tag)
+        if given is None:
+            raise refuse.key_missing(node, target, etree.QName(tag).localname)
+        keys.append(_value(node.children[tag], given, target))
+    return tuple(keys)
+
+
+def _new_entry(node: SchemaNode, keys: tuple[etree._Element, ...]) -> etree._Element:
+    entry = node.instance()
+    entry.extend(keys)
+    return entry
+
+
+def _key_in(node: SchemaNode, given: str, source: etree._Element, target: etree._Element, attribute: str) -> Key:
+    """Read the entry that yang:key or yang:value names."""
+    probe = xml.element(node.tag, prefixes={p: uri for p, uri in source.nsmap.items() if p})
+    if node.kind is Kind.LEAF_LIST:
+        probe.text = given
+    else:
+        for name, value in refuse.predicates(given, node, target, attribute):
+            etree.SubElement(probe, f"{{{node.namespace}}}{name}").text = value
+    try:
+        return tuple(element.text or "" for element in _keys(node, probe, target))
+    except InvalidValue as error:  # RFC 7950 section 8.3.1: it is the attribute that is wrong
+        raise refuse.attribute("bad", node, target, attribute, error.message) from None
+
+
+def _prune(element: etree._Element, node: SchemaNode) -> None:
+    """Remove containers without presence that hold nothing: they mean nothing (RFC 7950 section 7.5.1)."""
+    for child in list(element):
+        schema = node.children[child.tag]
+        if schema.kind in (Kind.CONTAINER, Kind.LIST):
+            _prune(child, schema)
+            if schema.kind is Kind.CONTAINER and not schema.presence and not len(child):
+                element.remove(child)

@@ -1,0 +1,224 @@
+"""Values of leafs: from the text in a message to the canonical form, to JSON and to the YANG library's own value.
+
+With `model`, one of the two importers of the YANG library (yangson). Knows its traps of values: it reads `1_000`, ` 1`
+and 1.005 with two fraction digits without complaint, so `values` looks at every text first; its messages quote the
+value, which may be a secret, so the messages here are our own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from yangson import datatype as yang
+
+from headstay.datastore import values
+from headstay.datastore.schema import Canonical
+from headstay.datastore.values import NotAValue
+
+_EXPRESSIONS = ("xpath1.0", "node-instance-identifier")
+"""String types whose text uses prefixes (RFC 6991 section 3, RFC 8341)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How modules are named: by namespace in XML, by prefix in canonical text, by name in the library and in JSON."""
+
+    prefix_of_namespace: Mapping[str, str]
+    namespace_of_prefix: Mapping[str, str]
+    name_of_prefix: Mapping[str, str]
+
+    def prefix_of_name(self, name: str) -> str:
+        """Return the prefix of a module."""
+        return next(prefix for prefix, module in self.name_of_prefix.items() if module == name)
+
+
+class LeafType:
+    """The type of one leaf or leaf-list."""
+
+    def __init__(self, library_type: Any, names: Names) -> None:
+        self._type = library_type
+        self._names = names
+
+    @property
+    def name(self) -> str | None:
+        """The typedef's name, None for a built-in type."""
+        name: str | None = self._type.name
+        return name
+
+    @property
+    def uses_prefixes(self) -> bool:
+        """Whether the text of a value may use prefixes."""
+        return _uses_prefixes(self._type)
+
+    def canonical(self, text: str, prefixes: Mapping[str | None, str]) -> Canonical:
+        """Return the canonical form (RFC 7950 section 9.1) of a text with these prefixes in scope. Raises NotAValue."""
+        return self._canonical(self._type, text, prefixes)
+
+    def default(self, value: Any) -> str:
+        """Return the canonical text of a default that the library has parsed."""
+        return self._canonical_text(self._type, value)
+
+    def library_value(self, text: str) -> Any:
+        """Return the library's value for a canonical text."""
+        return self._library_value(self._type, text)
+
+    def json(self, text: str) -> Any:
+        """Return the RFC 7951 JSON value for a canonical text."""
+        return self._type.to_raw(self._library_value(self._type, text))
+
+    def _canonical(self, kind: Any, text: str, prefixes: Mapping[str | None, str]) -> Canonical:
+        match kind:
+            case yang.UnionType():
+                return self._of_union(kind.types, text, prefixes)
+            case yang.LeafrefType():
+                return self._canonical(kind.ref_type, text, prefixes)
+            case yang.IdentityrefType():
+                return self._identity(kind, text, prefixes)
+            case yang.InstanceIdentifierType():
+                return self._path(text, prefixes)
+        plain = _plain(kind, text)
+        _check_restrictions(kind, kind.parse_value(plain))
+        return self._renamed(plain, prefixes) if kind.name in _EXPRESSIONS else Canonical(plain)
+
+    def _of_union(self, members: Sequence[Any], text: str, prefixes: Mapping[str | None, str]) -> Canonical:
+        reasons = []
+        for member in members:
+            try:
+                return self._canonical(member, text, prefixes)
+            except NotAValue as error:
+                reasons.append(str(error))
+        raise NotAValue("; or ".join(dict.fromkeys(reasons)))
+
+    def _identity(self, kind: Any, text: str, prefixes: Mapping[str | None, str]) -> Canonical:
+        namespace, name = values.qualified_name(text, prefixes)
+        prefix = self._names.prefix_of_namespace.get(namespace, "")
+        identity = (name, self._names.name_of_prefix.get(prefix))
+        if not all(kind.sctx.schema_data.is_derived_from(identity, base) for base in kind.bases):
+            bases = " and ".join(f"{module}:{base}" for base, module in kind.bases)
+            raise NotAValue(f"expected an identity derived from {bases}")
+        return Canonical(f"{prefix}:{name}", {prefix: namespace})
+
+    def _path(self, text: str, prefixes: Mapping[str | None, str]) -> Canonical:
+        renamed = self._renamed(text, prefixes)
+        if not renamed.prefixes or self._route(renamed.text) is None:
+            raise NotAValue("expected an instance-identifier")
+        return renamed
+
+    def _renamed(self, expression: str, prefixes: Mapping[str | None, str]) -> Canonical:
+        """Give an expression the modules' own prefixes."""
+        renamed = {}
+        for used in values.prefixes_in_path(expression):
+            prefix = self._names.prefix_of_namespace.get(prefixes.get(used, ""))
+            if prefix is None:
+                raise NotAValue(f"the prefix {used!r} does not stand for a known module")
+            renamed[used] = prefix
+        return Canonical(
+            values.with_prefixes(expression, renamed),
+            {prefix: self._names.namespace_of_prefix[prefix] for prefix in renamed.values()},
+        )
+
+    def _route(self, canonical: str) -> Any:
+        # The library's parser reads RFC 7951's form, where a prefix is a module's name.
+        return yang.InstanceIdentifierType.from_raw(
+            self._type, values.with_prefixes(canonical, self._names.name_of_prefix)
+        )
+
+    def _library_value(self, kind: Any, text: str) -> Any:
+        match kind:
+            case yang.UnionType():
+                scope: dict[str | None, str] = dict(self._names.namespace_of_prefix.items())
+                for member in kind.types:
+                    try:
+                        self._canonical(member, text, scope)
+                    except NotAValue:
+                        continue
+                    return self._library_value(member, text)
+                raise NotAValue("expected a value of one of the union's types")
+            case yang.LeafrefType():
+                return self._library_value(kind.ref_type, text)
+            case yang.IdentityrefType():
+                prefix, _, name = text.partition(":")
+                return name, self._names.name_of_prefix[prefix]
+            case yang.InstanceIdentifierType():
+                return self._route(text)
+        return kind.parse_value(text)
+
+    def _canonical_text(self, kind: Any, value: Any) -> str:
+        match kind:
+            case yang.UnionType():
+                return self._canonical_text(next(member for member in kind.types if _holds(member, value)), value)
+            case yang.LeafrefType():
+                return self._canonical_text(kind.ref_type, value)
+            case yang.IdentityrefType():
+                name, module = value
+                return f"{self._names.prefix_of_name(module)}:{name}"
+        text: str = kind.canonical_string(value)
+        return text
+
+
+def _uses_prefixes(kind: Any) -> bool:
+    match kind:
+        case yang.UnionType():
+            return any(map(_uses_prefixes, kind.types))
+        case yang.LeafrefType():
+            return _uses_prefixes(kind.ref_type)
+    return isinstance(kind, yang.IdentityrefType | yang.InstanceIdentifierType) or kind.name in _EXPRESSIONS
+
+
+def _holds(kind: Any, value: Any) -> bool:
+    try:
+        return value in kind
+    except TypeError:  # the library compares values of different types
+        return False
+
+
+def _plain(kind: Any, text: str) -> str:
+    """Return the canonical text of a type whose text uses no prefixes, before its restrictions."""
+    match kind:
+        case yang.IntegralType():
+            return values.integer(text)
+        case yang.Decimal64Type():
+            return values.decimal64(text, kind.fraction_digits)
+        case yang.BooleanType():
+            return values.boolean(text)
+        case yang.EmptyType():
+            return values.empty(text)
+        case yang.BinaryType():
+            return values.binary(text)
+        case yang.BitsType():
+            return values.bits(text, kind.bit)
+        case yang.EnumerationType() if text not in kind.enum:
+            raise NotAValue(f"expected one of {', '.join(kind.enum)}")
+    return text
+
+
+def _check_restrictions(kind: Any, value: Any) -> None:
+    """Check range, length and patterns. Raises NotAValue; never quotes the value."""
+    if isinstance(kind, yang.NumericType):
+        allowed = kind.range
+        if value is None:  # more digits than the library's decimals hold
+            raise NotAValue("out of range")
+        if allowed is None and not kind._range[0] <= value <= kind._range[1]:
+            raise NotAValue(f"expected {kind._range[0]}..{kind._range[1]}")
+        if allowed is not None and value not in allowed:
+            raise NotAValue(_reason(allowed, "not in range", f"expected {allowed}"), allowed.error_tag)
+    if isinstance(kind, yang.LinearType) and kind.length is not None and len(value) not in kind.length:
+        length = kind.length
+        raise NotAValue(_reason(length, "invalid length", f"expected a length of {length}"), length.error_tag)
+    for pattern in getattr(kind, "patterns", ()):
+        if (_fullmatch(pattern.regex, value) is None) != pattern.invert_match:
+            usual = f"pattern '{pattern.pattern}'"
+            raise NotAValue(_reason(pattern, usual, f"expected the {usual}"), pattern.error_tag)
+
+
+def _fullmatch(regex: re.Pattern[str], value: str) -> re.Match[str] | None:
+    # `$` alone would let a final newline pass, which XML Schema's expressions (always anchored) do not.
+    return regex.fullmatch(value)
+
+
+def _reason(constraint: Any, usual: str, otherwise: str) -> str:
+    message: str | None = constraint.error_message
+    return otherwise if message is None or message == usual else message

@@ -1,0 +1,278 @@
+"""The YANG model: loads the modules, builds the plain schema, validates whole trees.
+
+With `leaf_types`, one of the two importers of the YANG library (yangson). Knows its traps of trees: a leaf that stands
+twice passes unseen, so it is refused here; defaults count in `must` (RFC 7950 section 6.4.1) only when they are added
+first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lxml import etree
+from yangson import DataModel
+from yangson import exceptions as yang_errors
+from yangson import schemanode as yang
+from yangson.enumerations import ContentType, ValidationScope
+from yangson.instance import InstanceNode, RootNode
+from yangson.instvalue import ArrayValue, ObjectValue
+
+from headstay import xml
+from headstay.datastore.leaf_types import LeafType, Names
+from headstay.datastore.modules import MODULES, Module, ModuleUse, find_modules, module_directories
+from headstay.datastore.schema import Kind, Protection, SchemaNode, error_path
+from headstay.errors import (
+    BadElement,
+    DataMissing,
+    ErrorInfo,
+    InvalidValue,
+    NetconfError,
+    OperationFailed,
+    StartupError,
+    UnknownElement,
+)
+
+DATA = f"{{{xml.NETCONF}}}data"
+"""The tag of every tree's root."""
+
+_KINDS: tuple[tuple[type[Any], Kind], ...] = (
+    (yang.ContainerNode, Kind.CONTAINER),
+    (yang.ListNode, Kind.LIST),
+    (yang.LeafListNode, Kind.LEAF_LIST),
+    (yang.LeafNode, Kind.LEAF),
+    (yang.AnyContentNode, Kind.ANYDATA),
+)
+_PROTECTED = {"secret": Protection.SECRET, "crypt-hash": Protection.CRYPT_HASH}
+
+
+class Model:
+    """The loaded model. Immutable once made, but `validate` is for one thread at a time."""
+
+    def __init__(self, uses: Sequence[ModuleUse] = MODULES, directories: Sequence[Path] | None = None) -> None:
+        """Load the modules. Raises StartupError if one is missing or broken."""
+        directories = module_directories() if directories is None else directories
+        self.modules: tuple[Module, ...] = find_modules(uses, directories)
+        try:
+            self._library = DataModel(_yang_library(self.modules), [str(d) for d in directories])
+        except yang_errors.YangsonException as error:
+            raise StartupError(f"the YANG model cannot be loaded: {type(error).__name__}: {error}") from None
+        self._by_name = {module.name: module for module in self.modules}
+        self._names = Names(
+            {m.namespace: m.prefix for m in self.modules},
+            {m.prefix: m.namespace for m in self.modules},
+            {m.prefix: m.name for m in self.modules},
+        )
+        self._types: dict[SchemaNode, LeafType] = {}
+        self._members: dict[SchemaNode, str] = {}
+        self.schema = SchemaNode("data", xml.NETCONF, "nc", "ietf-netconf", Kind.ROOT, None)
+        self._add_children(self.schema, self._library.schema, ())
+        for top in self.schema.children.values():
+            below = (top, *top.walk())
+            prefixed = any(node.terminal and self._types[node].uses_prefixes for node in below)
+            for node in below:
+                node.prefixed = prefixed
+
+    def empty(self) -> etree._Element:
+        """Return a tree without any data."""
+        return xml.element(DATA)
+
+    def validate(self, tree: etree._Element) -> None:
+        """Check a canonical configuration tree against every constraint of the model (RFC 7950 section 8.1).
+
+        Raises a NetconfError that names the first violation.
+        """
+        data = self._object(self.schema, tree)
+        instance = RootNode(data, self._library.schema, self._library.schema_data, data.timestamp)
+        try:
+            instance.add_defaults(ContentType.config).validate(ValidationScope.all, ContentType.config)
+        except yang_errors.ValidationError as error:
+            raise self._violation(error, tree) from None
+        except TypeError:
+            # The library stumbles over its own message when a mandatory choice has nothing.
+            if (missing := self._missing_choice(instance, tree)) is None:
+                raise
+            raise missing from None
+
+    # the plain schema
+
+    def _add_children(self, parent: SchemaNode, source: Any, cases: tuple[tuple[str, str], ...]) -> None:
+        for child in self._in_order(source):
+            if isinstance(child, yang.ChoiceNode):
+                name = f"{parent.path}/{child.ns}:{child.name}"
+                for case in _ungrouped(child):
+                    self._add_children(parent, case, (*cases, (name, f"{case.ns}:{case.name}")))
+            elif isinstance(child, yang.DataNode):
+                node = self._node(parent, child, cases)
+                parent.order[node.tag] = len(parent.order)
+                parent.children[node.tag] = node
+                if isinstance(child, yang.InternalNode):
+                    self._add_children(node, child, ())
+
+    def _in_order(self, source: Any) -> list[Any]:
+        """Return the library's children in schema order: keys first (RFC 7950 section 7.8.5), then as written.
+
+        Between modules the library's order changes from run to run; the list of modules gives it instead.
+        """
+        keys = [name for name, _ in getattr(source, "keys", ())]
+        places = {name: place for place, name in enumerate(self._by_name)}
+
+        def place(child: Any) -> tuple[int, int]:
+            if source.parent is None:
+                return 0, places[child.ns]
+            if child.name in keys:
+                return keys.index(child.name), 0
+            return len(keys), 0 if child.ns == source.ns else 1 + places[child.ns]
+
+        return sorted(_ungrouped(source), key=place)
+
+    def _node(self, parent: SchemaNode, source: Any, cases: tuple[tuple[str, str], ...]) -> SchemaNode:
+        module = self._by_name[source.ns]
+        kind = next(kind for library, kind in _KINDS if isinstance(source, library))
+        node = SchemaNode(source.name, module.namespace, module.prefix, module.name, kind, parent, source.config)
+        self._members[node] = source.iname()
+        node.cases = cases
+        node.user_ordered = getattr(source, "user_ordered", False)
+        node.presence = getattr(source, "presence", False)
+        node.keys = tuple(name for name, _ in getattr(source, "keys", ()))
+        if node.terminal:
+            leaf_type = self._types[node] = LeafType(source.type, self._names)
+            node.canonical, node.json = leaf_type.canonical, leaf_type.json
+            node.protection = _PROTECTED.get(leaf_type.name or "")
+            default = source.default
+            if default is not None:
+                node.defaults = tuple(map(leaf_type.default, default if isinstance(default, list) else [default]))
+        return node
+
+    # trees as the library sees them
+
+    def _object(self, node: SchemaNode, element: etree._Element) -> ObjectValue:
+        members: dict[str, Any] = {}
+        for child in element:
+            schema = node.child(child.tag)
+            if schema is None:
+                raise UnknownElement(f"the model has no {child.tag}", path=error_path(node, element))
+            name = self._members[schema]
+            if schema.kind in (Kind.LIST, Kind.LEAF_LIST):
+                members.setdefault(name, ArrayValue()).append(self._value(schema, child))
+            elif name in members:
+                bad = ErrorInfo("bad-element", schema.name)
+                raise BadElement(f"{schema.name} stands twice", path=error_path(schema, child), info=[bad])
+            else:
+                members[name] = self._value(schema, child)
+        return ObjectValue(members)
+
+    def _value(self, node: SchemaNode, element: etree._Element) -> Any:
+        if node.kind is Kind.ANYDATA:
+            return ObjectValue()
+        if not node.terminal:
+            return self._object(node, element)
+        return self._types[node].library_value(element.text or "")
+
+    # errors
+
+    def _violation(self, error: Any, tree: etree._Element) -> NetconfError:
+        """Turn the library's validation error into the one that RFC 7950 section 15 asks for."""
+        node, element = self._locate(tree, error.instance.path)
+        tag, message = str(error.tag), error.message
+        path = error_path(node, element)
+        where = node.name
+        if isinstance(error, yang_errors.YangTypeError):  # its message quotes the value, which may be a secret
+            return InvalidValue(f"{where}: not a value of its type", path=path)
+        match tag:
+            case "too-many-elements" | "too-few-elements":
+                # RFC 7950 sections 15.2 and 15.3: the path names the list, not an entry.
+                path = error_path(node, None, element.getparent() if element is not None else None)
+                return OperationFailed(f"{where}: {tag.replace('-', ' ')}", path=path, app_tag=tag)
+            case "instance-required":
+                return DataMissing(f"{where} refers to something that does not exist", path=path, app_tag=tag)
+            case "missing-data" if (few := self._too_few(node, str(message))) is not None:
+                path = error_path(few, None, element)
+                return OperationFailed(f"{few.name}: too few elements", path=path, app_tag="too-few-elements")
+            case "missing-data":
+                return DataMissing(f"{where}: {message}", path=path)
+            case "non-unique-key":
+                return OperationFailed(f"{where}: two entries have the same key", path=path)
+            case _ if tag.startswith("data-not-unique"):
+                return OperationFailed(f"{where}: entries must differ", path=path, app_tag="data-not-unique")
+            case _ if "member-not-allowed" in tag:
+                return UnknownElement(
+                    f"{message} is not allowed here now: its condition (when) is false, or another case is chosen",
+                    path=path,
+                    info=[ErrorInfo("bad-element", str(message).rpartition(":")[2])],
+                )
+        return OperationFailed(f"{where}: {message or tag}", path=path, app_tag=tag)
+
+    def _too_few(self, node: SchemaNode, message: str) -> SchemaNode | None:
+        """Return the list or leaf-list that the library misses altogether: it needs entries (RFC 7950 section 15.3)."""
+        lists = (child for child in node.children.values() if child.kind in (Kind.LIST, Kind.LEAF_LIST))
+        return next((child for child in lists if message == f"expected {self._members[child]!r}"), None)
+
+    def _missing_choice(self, instance: InstanceNode, tree: etree._Element) -> NetconfError | None:
+        """Return the error for the first mandatory choice without data (RFC 7950 section 15.6)."""
+        value = instance.value
+        if isinstance(value, ArrayValue):
+            below = [instance[place] for place in range(len(value))]
+        elif isinstance(value, ObjectValue) and isinstance(instance.schema_node, yang.InternalNode):
+            for choice in _mandatory_choices(instance, instance.schema_node):
+                node, element = self._locate(tree, instance.path)
+                info = [ErrorInfo("missing-choice", choice.name)]
+                path, app_tag = error_path(node, element), "missing-choice"
+                return DataMissing(f"{node.name} needs its {choice.name}", path=path, app_tag=app_tag, info=info)
+            below = [instance[name] for name in value]
+        else:
+            below = []
+        found = (self._missing_choice(child, tree) for child in below)
+        return next((error for error in found if error is not None), None)
+
+    def _locate(self, tree: etree._Element, route: Sequence[str | int]) -> tuple[SchemaNode, etree._Element | None]:
+        """Find the instance that the library's path names; None for one that only a default made."""
+        node: SchemaNode = self.schema
+        element: etree._Element | None = tree
+        entries: list[etree._Element] = []
+        for step in route:
+            if isinstance(step, int):
+                element = entries[step] if step < len(entries) else None
+                continue
+            node = next(child for child in node.children.values() if self._members[child] == step)
+            entries = element.findall(node.tag) if element is not None else []
+            element = entries[0] if entries else None
+        return node, element
+
+
+def _mandatory_choices(instance: InstanceNode, node: Any) -> Iterator[Any]:
+    """Yield the mandatory choices right below a node that hold nothing in this instance."""
+    for child in _ungrouped(node):
+        if isinstance(child, yang.ChoiceNode) and (child.when is None or child.when.evaluate(instance)):
+            case = child._active_case(instance.value)
+            if case is not None:
+                yield from _mandatory_choices(instance, case)
+            elif child.mandatory:
+                yield child
+
+
+def _ungrouped(source: Any) -> Iterator[Any]:
+    """Yield a node's children, with those of a conditional augment or uses, which the library keeps apart."""
+    for child in source.children:
+        if type(child) is yang.GroupNode:
+            yield from _ungrouped(child)
+        else:
+            yield child
+
+
+def _yang_library(modules: Sequence[Module]) -> str:
+    """Describe the modules in RFC 7895's form, which is what the library reads."""
+    described = [
+        {
+            "name": module.name,
+            "revision": module.revision,
+            "namespace": module.namespace,
+            "conformance-type": "implement" if module.implemented else "import",
+            "feature": list(module.features),
+            "deviation": [{"name": name, "revision": ""} for name in module.deviations],
+        }
+        for module in modules
+    ]
+    return json.dumps({"ietf-yang-library:modules-state": {"module-set-id": "headstay", "module": described}})

@@ -1,0 +1,161 @@
+"""The schema as the rest of the program sees it: plain nodes with what edit, diff, filters and rules need to know.
+
+`model` builds it from the YANG library; nothing here knows that library. Also owns how an instance is named in an
+error: `error_path`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lxml import etree
+
+from headstay import xml
+from headstay.datastore.values import NotAValue
+from headstay.errors import ErrorPath
+
+
+class Kind(enum.Enum):
+    """What a schema node is (RFC 7950 section 4.2.2)."""
+
+    ROOT = "root"
+    CONTAINER = "container"
+    LIST = "list"
+    LEAF = "leaf"
+    LEAF_LIST = "leaf-list"
+    ANYDATA = "anydata"
+
+
+class Protection(enum.Enum):
+    """Which leafs hold something that nobody may see in clear."""
+
+    SECRET = "secret"  # noqa: S105 - the name of the model's typedef
+    CRYPT_HASH = "crypt-hash"
+
+
+@dataclass(frozen=True, slots=True)
+class Canonical:
+    """A value in canonical form, and the prefixes that its text uses."""
+
+    text: str
+    prefixes: Mapping[str, str] = field(default_factory=dict)
+
+
+def _no_value(*_: object) -> Any:
+    raise NotAValue("expected elements, not a value")
+
+
+@dataclass(slots=True, eq=False)
+class SchemaNode:
+    """One data node of the schema. Built once by `model`, never changed after."""
+
+    name: str
+    namespace: str
+    prefix: str
+    module: str
+    kind: Kind
+    parent: SchemaNode | None
+    config: bool = True
+    keys: tuple[str, ...] = ()
+    """Local names of a list's keys, in order."""
+    user_ordered: bool = False
+    presence: bool = False
+    defaults: tuple[str, ...] = ()
+    """Default values in canonical form; more than one only for a leaf-list."""
+    cases: tuple[tuple[str, str], ...] = ()
+    """(choice, case) pairs that this node stands in, outermost first. A choice is named by its schema path."""
+    protection: Protection | None = None
+    prefixed: bool = False
+    """Whether instances are written with their module's prefix. They are where a value near them may use prefixes:
+    lxml drops a declaration that only a text needs when the namespace is in scope under another prefix, or none.
+    """
+    canonical: Callable[[str, Mapping[str | None, str]], Canonical] = _no_value
+    """Leafs and leaf-lists: text and in-scope prefixes to the canonical value. Raises values.NotAValue."""
+    json: Callable[[str], object] = _no_value
+    """Leafs and leaf-lists: canonical text to its RFC 7951 JSON value."""
+    children: dict[str, SchemaNode] = field(default_factory=dict)
+    """By tag (`{namespace}name`), in schema order, through choices and cases."""
+    order: dict[str, int] = field(default_factory=dict)
+    """Tag of a child to its place in schema order."""
+
+    @property
+    def tag(self) -> str:
+        """The lxml tag of an instance."""
+        return f"{{{self.namespace}}}{self.name}"
+
+    @property
+    def key_tags(self) -> tuple[str, ...]:
+        """The lxml tags of a list's keys; a key is always in the list's own namespace."""
+        return tuple(f"{{{self.namespace}}}{key}" for key in self.keys)
+
+    @property
+    def path(self) -> str:
+        """The schema path, for instance `/hcm:cloud-management/server/port`: a prefix only where the module changes."""
+        if self.parent is None:
+            return ""
+        step = self.name if self.parent.module == self.module else f"{self.prefix}:{self.name}"
+        return f"{self.parent.path}/{step}"
+
+    def instance(self, text: str | None = None, prefixes: Mapping[str, str] | None = None) -> etree._Element:
+        """Return a new instance, with the prefixes that its text uses."""
+        return xml.element(self.tag, text, prefixes, self.prefix if self.prefixed else None)
+
+    @property
+    def terminal(self) -> bool:
+        """Whether instances hold a value instead of children."""
+        return self.kind in (Kind.LEAF, Kind.LEAF_LIST)
+
+    def child(self, tag: str) -> SchemaNode | None:
+        """Return the data node of that tag right below this one."""
+        return self.children.get(tag)
+
+    def walk(self) -> Iterator[SchemaNode]:
+        """Yield every node below this one, parents first."""
+        for node in self.children.values():
+            yield node
+            yield from node.walk()
+
+    def find(self, path: str) -> SchemaNode:
+        """Return the node with this `path` below the root. Raises KeyError."""
+        for node in self.walk():
+            if node.path == path:
+                return node
+        raise KeyError(path)
+
+
+def error_path(node: SchemaNode, element: etree._Element | None, parent: etree._Element | None = None) -> ErrorPath:
+    """Name an instance for <error-path> (RFC 6241 section 4.3).
+
+    `element` is the instance, in any tree of the schema. Where it does not exist or stands in no tree yet, give the
+    `parent` that lacks it. List entries are named by the keys they have.
+    """
+    steps: list[str] = []
+    prefixes: dict[str, str] = {}
+    current, at = node, element
+    above = element.getparent() if parent is None and element is not None else parent
+    while current.parent is not None:
+        prefixes[current.prefix] = current.namespace
+        steps.append(f"{current.prefix}:{current.name}{_predicates(current, at)}")
+        current, at = current.parent, above
+        above = at.getparent() if at is not None else None
+    return ErrorPath("/" + "/".join(reversed(steps)), tuple(prefixes.items()))
+
+
+def _predicates(node: SchemaNode, element: etree._Element | None) -> str:
+    if element is None:
+        return ""
+    if node.kind is Kind.LEAF_LIST:
+        return f"[.={_quoted(element.text or '')}]"
+    keys = [(tag, element.find(tag)) for tag in node.key_tags]
+    return "".join(
+        f"[{node.prefix}:{etree.QName(tag).localname}={_quoted(key.text or '')}]"
+        for tag, key in keys
+        if key is not None
+    )
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if "'" not in text else f'"{text}"'

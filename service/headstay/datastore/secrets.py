@@ -1,0 +1,158 @@
+"""Secrets at rest: the two forms of the model's `secret`, the device's key, and the hashing of users' passwords.
+
+A secret is encrypted with AES-256-GCM under a key that stays outside the datastore. The nonce is derived from the key,
+the leaf and the clear text, so the same secret in the same leaf always has the same stored form: writing it again
+changes nothing and an edit stays a pure function. All that this tells an observer is that a secret came back. A stored
+form is bound to its leaf and cannot be moved to another.
+
+Knows no datastore: it is handed an edit and the tree that the edit is for, and returns the edit without clear secrets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import copy
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from lxml import etree
+
+from headstay.datastore.access import hash_matches, hash_password
+from headstay.datastore.entries import Siblings, key_of
+from headstay.datastore.schema import Kind, Protection, SchemaNode, error_path
+from headstay.datastore.values import NotAValue
+from headstay.errors import HeadstayError, InvalidValue, StartupError
+
+CLEAR = "$0$"
+SEALED = "$aes-256-gcm$"
+_KEY_OCTETS = 32
+_NONCE_OCTETS = 12
+
+
+class SecretUnreadableError(HeadstayError):
+    """A stored secret that this device's key does not open."""
+
+
+class Vault:
+    """Seals and opens secrets with the device's key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
+        self._nonce_key = hmac.digest(key, b"headstay nonce", hashlib.sha256)
+
+    @classmethod
+    def at(cls, file: Path) -> Vault:
+        """Read the key file, or make it (mode 0600) if there is none. Raises StartupError."""
+        try:
+            if not file.exists():
+                _create(file)
+            key = file.read_bytes()
+        except OSError as error:
+            raise StartupError(f"the secrets' key {file} cannot be read: {error.strerror}") from None
+        if len(key) != _KEY_OCTETS:
+            raise StartupError(
+                f"the secrets' key {file} has {len(key)} octets instead of {_KEY_OCTETS}; restore it from a backup, "
+                "or move it away and set every secret again"
+            )
+        return cls(key)
+
+    def seal(self, clear: str, leaf: SchemaNode) -> str:
+        """Return the stored form of a clear secret for this leaf."""
+        bound = leaf.path.encode()
+        text = clear.encode()
+        nonce = hmac.digest(self._nonce_key, bound + b"\0" + text, hashlib.sha256)[:_NONCE_OCTETS]
+        return SEALED + base64.b64encode(nonce + self._cipher.encrypt(nonce, text, bound)).decode()
+
+    def open(self, stored: str, leaf: SchemaNode) -> str:
+        """Return the clear secret. Raises SecretUnreadableError."""
+        try:
+            octets = base64.b64decode(stored.removeprefix(SEALED), validate=True)
+            return self._cipher.decrypt(octets[:_NONCE_OCTETS], octets[_NONCE_OCTETS:], leaf.path.encode()).decode()
+        except (InvalidTag, binascii.Error, ValueError):
+            raise SecretUnreadableError(f"the secret in {leaf.path} was not encrypted by this device") from None
+
+
+def _create(file: Path) -> None:
+    # Written aside and linked in place: a crash never leaves a short key, and two starts never make two keys.
+    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(secrets.token_bytes(_KEY_OCTETS))
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.link(aside, file)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+async def protected(vault: Vault, schema: SchemaNode, config: etree._Element, target: etree._Element) -> etree._Element:
+    """Return `config` with every clear secret sealed and every clear user password hashed.
+
+    A clear password that `target` holds as a hash becomes that hash. Values that are not of the leaf's type stay as
+    they are, for `edit` to refuse. Returns `config` itself where there is nothing to protect.
+    """
+    clear = [node for node in schema.walk() if node.protection is not None]
+    if not any((leaf.text or "").startswith(CLEAR) for node in clear for leaf in config.iter(node.tag)):
+        return config
+    result = copy.deepcopy(config)
+    await _Protection(vault).protect(schema, result, target)
+    return result
+
+
+class _Protection:
+    """One edit whose secrets are being protected."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._known = Siblings()
+
+    async def protect(self, parent: SchemaNode, config: etree._Element, target: etree._Element | None) -> None:
+        """Protect what is below `config`; `target` is what stands there now."""
+        for element in config:
+            node = parent.child(element.tag)
+            if node is None:
+                continue
+            counterpart = self._counterpart(node, element, target)
+            if not node.terminal:
+                await self.protect(node, element, counterpart)
+            elif node.protection is not None and (element.text or "").startswith(CLEAR) and _valid(node, element):
+                clear = (element.text or "").removeprefix(CLEAR)
+                if node.protection is Protection.SECRET:
+                    element.text = self._vault.seal(clear, node)
+                else:
+                    element.text = await _hashed(node, element, clear, counterpart)
+
+    def _counterpart(
+        self, node: SchemaNode, element: etree._Element, target: etree._Element | None
+    ) -> etree._Element | None:
+        if target is None:
+            return None
+        if node.kind is not Kind.LIST:
+            return target.find(node.tag)
+        return self._known.entry(target, node, key_of(node, element))
+
+
+async def _hashed(node: SchemaNode, element: etree._Element, clear: str, counterpart: etree._Element | None) -> str:
+    stored = (counterpart.text or "") if counterpart is not None else ""
+    if await asyncio.to_thread(hash_matches, stored, clear):
+        return stored
+    try:
+        return await asyncio.to_thread(hash_password, clear)
+    except ValueError:  # the scheme takes 4096 characters
+        raise InvalidValue(f"{node.name}: this password is too long", path=error_path(node, element)) from None
+
+
+def _valid(node: SchemaNode, element: etree._Element) -> bool:
+    try:
+        node.canonical(element.text or "", element.nsmap)
+    except NotAValue:
+        return False
+    return True

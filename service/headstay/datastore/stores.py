@@ -1,0 +1,250 @@
+"""The datastores: running, candidate and startup, their locks, and the one turn in which running changes.
+
+Readers get published trees at any time; writers take turns. Running is non-volatile: what a commit has installed is on
+disk. Owns locking and the life of the candidate (RFC 6241 sections 7.5, 8.3 and 8.7); knows no session but its id and
+no message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lxml import etree
+
+from headstay import xml
+from headstay.datastore import overlay
+from headstay.datastore.access import Access, Requester
+from headstay.datastore.commit import Backend, bring_into_force
+from headstay.datastore.disk import Disk
+from headstay.datastore.edit import EditOptions, edit, edited
+from headstay.datastore.model import Model
+from headstay.datastore.secrets import Vault, protected
+from headstay.errors import ErrorInfo, InUse, InvalidValue, LockDenied, NetconfError, OperationFailed, RpcErrors
+
+
+class Name(enum.Enum):
+    """A configuration datastore."""
+
+    RUNNING = "running"
+    CANDIDATE = "candidate"
+    STARTUP = "startup"
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Who holds a datastore, and since when."""
+
+    session_id: int
+    since: datetime.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the datastores are made of."""
+
+    model: Model
+    disk: Disk
+    vault: Vault
+    access: Access
+    backend: Backend
+
+
+class Datastores:
+    """The datastores of one device.
+
+    A write that has begun goes on to its end: callers await it and never cancel it, and call `session_ended` only once
+    the session's last operation has ended.
+    """
+
+    def __init__(
+        self, parts: Parts, running: etree._Element, startup: etree._Element | None, *, with_startup: bool
+    ) -> None:
+        """Take over trees that `boot.load` has read and checked."""
+        self.model = parts.model
+        self.access = parts.access
+        self._parts = parts
+        self._running = running
+        self._candidate: etree._Element | None = None  # None: unmodified, it follows running
+        self._startup = startup
+        self._with_startup = with_startup
+        self._locks: dict[Name, Lock] = {}
+        self._turn = asyncio.Lock()
+
+    # reading
+
+    @property
+    def names(self) -> tuple[Name, ...]:
+        """The datastores that exist."""
+        return tuple(Name) if self._with_startup else (Name.RUNNING, Name.CANDIDATE)
+
+    def read(self, name: Name) -> etree._Element:
+        """Return the published tree. Raises InvalidValue if there is no such datastore."""
+        self._known(name)
+        match name:
+            case Name.CANDIDATE if self._candidate is not None:
+                return self._candidate
+            case Name.STARTUP:
+                return self._startup if self._startup is not None else self.model.empty()
+        return self._running
+
+    def visible(self, name: Name, requester: Requester) -> etree._Element:
+        """Return the published tree as this requester may read it."""
+        return self.access.visible(requester, self.model.schema, self.read(name))
+
+    def with_state(self, requester: Requester, *states: etree._Element) -> etree._Element:
+        """Return running with trees of operational state laid over it, as a new tree (RFC 6241 section 7.7)."""
+        return overlay.overlaid(self.model.schema, self.visible(Name.RUNNING, requester), *states)
+
+    # writing
+
+    def authorize(self, requester: Requester, operation: str) -> None:
+        """Raise AccessDenied unless this requester may execute the operation."""
+        self.access.authorize(requester, operation)
+
+    async def edit(self, requester: Requester, target: Name, config: etree._Element, options: EditOptions) -> None:
+        """Apply an <edit-config> (RFC 6241 section 7.2). Raises NetconfError or RpcErrors; then nothing changed,
+        except that with continue-on-error everything that was right took effect.
+        """
+        async with self._turn:
+            self._free_for(requester, target)
+            config = await protected(self._parts.vault, self.model.schema, config, self.read(target))
+            outcome = edit(self.model.schema, self.read(target), config, options.default_operation)
+            if outcome.errors and options.error_option != "continue-on-error":
+                raise RpcErrors(outcome.errors)
+            try:
+                await self._carry_out(target, outcome.tree, options)
+            except NetconfError as error:
+                raise RpcErrors((*outcome.errors, error)) if outcome.errors else error from None
+            if outcome.errors:
+                raise RpcErrors(outcome.errors)
+
+    async def copy(self, requester: Requester, source: Name | etree._Element, target: Name) -> None:
+        """Replace a datastore with another one, or with a given configuration (RFC 6241 section 7.3)."""
+        async with self._turn:
+            self._free_for(requester, target)
+            if source is target:
+                raise InvalidValue(f"the source and the target of a copy are both {target.value}")
+            tree = await self._source(source, target)
+            if target is not Name.CANDIDATE:
+                await asyncio.to_thread(self.model.validate, tree)
+            await self._install(target, tree)
+
+    async def delete(self, requester: Requester, target: Name) -> None:
+        """Delete the startup configuration (RFC 6241 section 7.4)."""
+        async with self._turn:
+            self._free_for(requester, target)
+            if target is not Name.STARTUP:
+                raise InvalidValue(f"the {target.value} configuration cannot be deleted")
+            await self._parts.disk.save({Name.STARTUP.value: None})
+            self._startup = None
+
+    async def validate(self, source: Name | etree._Element) -> None:
+        """Check a datastore or a given configuration (RFC 6241 section 8.6.4.1)."""
+        async with self._turn:
+            tree = await self._source(source, Name.CANDIDATE)
+            await asyncio.to_thread(self.model.validate, tree)
+
+    async def commit(self, requester: Requester) -> None:
+        """Make the candidate the running configuration (RFC 6241 section 8.3.4.1). Durable when this returns."""
+        async with self._turn:
+            self._free_for(requester, Name.RUNNING)
+            self._free_for(requester, Name.CANDIDATE)
+            if self._candidate is not None:
+                await self._install(Name.RUNNING, self._candidate)
+                self._candidate = None
+
+    async def discard(self, requester: Requester) -> None:
+        """Make the candidate follow running again (RFC 6241 section 8.3.4.2)."""
+        async with self._turn:
+            self._free_for(requester, Name.CANDIDATE)
+            self._candidate = None
+
+    # locks
+
+    def locks(self) -> Mapping[Name, Lock]:
+        """Return the locks that are held."""
+        return self._locks
+
+    async def lock(self, requester: Requester, name: Name) -> None:
+        """Lock a datastore (RFC 6241 section 7.5). Raises LockDenied.
+
+        Takes its turn like a write: a write that is under way must not change what has just been locked.
+        """
+        async with self._turn:
+            self._known(name)
+            held = self._locks.get(name)
+            if held is not None:
+                raise LockDenied(
+                    f"{name.value} is locked by session {held.session_id}",
+                    info=[ErrorInfo("session-id", str(held.session_id))],
+                )
+            if name is Name.CANDIDATE and self._candidate is not None:
+                raise LockDenied(
+                    "the candidate has changes that are neither committed nor discarded; discard-changes drops them",
+                    info=[ErrorInfo("session-id", "0")],
+                )
+            self._locks[name] = Lock(requester.session_id, datetime.datetime.now(datetime.UTC))
+
+    async def unlock(self, requester: Requester, name: Name) -> None:
+        """Unlock a datastore; the candidate's changes are discarded (RFC 6241 sections 7.6 and 8.3.5.2)."""
+        async with self._turn:
+            self._known(name)
+            held = self._locks.get(name)
+            if held is None or held.session_id != requester.session_id:
+                raise OperationFailed(f"this session does not hold the lock of {name.value}")
+            self._release(name)
+
+    def session_ended(self, session_id: int) -> None:
+        """Release what a session held."""
+        for name in [name for name, lock in self._locks.items() if lock.session_id == session_id]:
+            self._release(name)
+
+    def _release(self, name: Name) -> None:
+        del self._locks[name]
+        if name is Name.CANDIDATE:
+            self._candidate = None
+
+    # within the turn
+
+    def _known(self, name: Name) -> None:
+        if name not in self.names:
+            raise InvalidValue(f"this device has no {name.value} datastore")
+
+    def _free_for(self, requester: Requester, name: Name) -> None:
+        self._known(name)
+        held = self._locks.get(name)
+        if held is not None and held.session_id != requester.session_id:
+            raise InUse(f"{name.value} is locked by session {held.session_id}")
+
+    async def _carry_out(self, target: Name, tree: etree._Element, options: EditOptions) -> None:
+        # Running is validated by its transaction; a candidate's constraints wait for the commit unless a test was asked
+        # for (RFC 7950 section 8.3.3).
+        if options.test_option in ("test-then-set", "test-only") or target is Name.STARTUP:
+            await asyncio.to_thread(self.model.validate, tree)
+        if options.test_option != "test-only":
+            await self._install(target, tree)
+
+    async def _source(self, source: Name | etree._Element, target: Name) -> etree._Element:
+        if isinstance(source, Name):
+            return self.read(source)
+        config = await protected(self._parts.vault, self.model.schema, source, self.read(target))
+        return edited(self.model.schema, self.model.empty(), config)
+
+    async def _install(self, target: Name, tree: etree._Element) -> None:
+        match target:
+            case Name.CANDIDATE:
+                self._candidate = tree if tree is not self._running else None
+            case Name.STARTUP:
+                await self._parts.disk.save({Name.STARTUP.value: xml.serialise(tree)})
+                self._startup = tree
+            case Name.RUNNING:
+
+                async def install() -> None:
+                    await self._parts.disk.save({Name.RUNNING.value: xml.serialise(tree)})
+                    self._running = tree
+
+                await bring_into_force(self.model, self._parts.backend, self._running, tree, install)

@@ -1,0 +1,107 @@
+"""Lexical forms of YANG's built-in types (RFC 7950 section 9), stricter than any library underneath.
+
+Each function takes the text of an element and returns its canonical form, or raises NotAValue with a reason that an
+operator understands. Knows no schema, and no range, length or pattern: those are the model's.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+
+
+class NotAValue(ValueError):
+    """A text that is not a value of its type, with the model's error-app-tag where it gives one."""
+
+    def __init__(self, reason: str, app_tag: str | None = None) -> None:
+        super().__init__(reason)
+        self.app_tag = app_tag
+
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
+_DECIMAL = re.compile(r"([+-]?)([0-9]{1,40})(?:\.([0-9]{1,40}))?")
+_PREFIX_IN_PATH = re.compile(r"(?<![\w.'\"-])([A-Za-z_][\w.-]*):(?=[A-Za-z_*])")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+
+
+def integer(text: str) -> str:
+    """RFC 7950 section 9.2.1: decimal digits only in instance data; `010` is ten and `0x10` is not an integer."""
+    if not _INTEGER.fullmatch(text) or not text.isascii():
+        raise NotAValue("expected an integer")
+    return str(int(text))
+
+
+def decimal64(text: str, fraction_digits: int) -> str:
+    """RFC 7950 section 9.3: no exponent, no more fraction digits than the type has; zeros at the end do not count."""
+    match = _DECIMAL.fullmatch(text)
+    if match is None or not text.isascii() or len((match[3] or "").rstrip("0")) > fraction_digits:
+        raise NotAValue(f"expected a decimal number with at most {fraction_digits} fraction digits")
+    whole, fraction = str(int(match[2])), (match[3] or "").rstrip("0") or "0"
+    sign = "-" if match[1] == "-" and Decimal(f"{whole}.{fraction}") != 0 else ""
+    return f"{sign}{whole}.{fraction}"
+
+
+def boolean(text: str) -> str:
+    """RFC 7950 section 9.5.1."""
+    if text not in ("true", "false"):
+        raise NotAValue("expected true or false")
+    return text
+
+
+def empty(text: str) -> str:
+    """RFC 7950 section 9.11."""
+    if text:
+        raise NotAValue("expected no value")
+    return text
+
+
+def binary(text: str) -> str:
+    """RFC 7950 section 9.8: base64, white space between its characters ignored."""
+    compact = "".join(text.split())
+    try:
+        octets = base64.b64decode(compact, validate=True)
+    except (binascii.Error, ValueError):
+        raise NotAValue("expected base64") from None
+    if len(compact) % 4:  # Python lets too much padding pass
+        raise NotAValue("expected base64")
+    return base64.b64encode(octets).decode()
+
+
+def bits(text: str, order: Mapping[str, int]) -> str:
+    """RFC 7950 section 9.7: names of bits, each once; canonical in the order of their positions."""
+    names = text.split()
+    unknown = [name for name in names if name not in order]
+    if unknown:
+        raise NotAValue(f"there is no bit {unknown[0]!r}")
+    if len(set(names)) != len(names):
+        raise NotAValue("a bit stands twice")
+    return " ".join(sorted(names, key=order.__getitem__))
+
+
+def qualified_name(text: str, prefixes: Mapping[str | None, str]) -> tuple[str, str]:
+    """RFC 7950 section 9.10.3: a name as (namespace, local name); without a prefix, the default namespace counts."""
+    prefix, colon, name = text.rpartition(":")
+    namespace = prefixes.get(prefix if colon else None)
+    if namespace is None:
+        raise NotAValue(f"the prefix {prefix!r} is not declared" if colon else "expected a name with its prefix")
+    return namespace, name
+
+
+def prefixes_in_path(text: str) -> set[str]:
+    """Return the prefixes that an XPath expression or instance-identifier uses outside its quoted strings."""
+    return set(_PREFIX_IN_PATH.findall(_QUOTED.sub("''", text)))
+
+
+def with_prefixes(text: str, renamed: Mapping[str, str]) -> str:
+    """Return the expression with its prefixes renamed, quoted strings left as they are."""
+    pieces, last = [], 0
+    for quoted in [*_QUOTED.finditer(text), None]:
+        end = quoted.start() if quoted else len(text)
+        pieces.append(_PREFIX_IN_PATH.sub(lambda m: f"{renamed[m[1]]}:", text[last:end]))
+        if quoted:
+            pieces.append(quoted[0])
+            last = quoted.end()
+    return "".join(pieces)

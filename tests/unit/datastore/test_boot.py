@@ -1,0 +1,140 @@
+"""What the device comes up with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from headstay import xml
+from headstay.datastore import boot
+from headstay.datastore.boot import Boot
+from headstay.datastore.disk import Disk
+from headstay.errors import OperationFailed, StartupError
+from models import device_model, hcm, made, text, values
+
+INITIAL = hcm("<ping-interval>11</ping-interval>")
+
+
+@pytest.fixture
+async def disk(tmp_path: Path) -> AsyncIterator[Disk]:
+    opened = Disk(tmp_path / "datastores.sqlite")
+    yield opened
+    opened.close()
+
+
+def interval(tree: etree._Element) -> str:
+    return values(tree, ".//hcm:ping-interval")[0]
+
+
+def octets(seconds: int) -> bytes:
+    return xml.serialise(made(device_model(), hcm(f"<ping-interval>{seconds}</ping-interval>")))
+
+
+async def load(disk: Disk, boot_id: str = "this-boot", *, with_startup: bool = False) -> Boot:
+    return await boot.load(device_model(), disk, INITIAL, boot_id, with_startup=with_startup)
+
+
+async def test_the_first_start_makes_the_first_configuration_and_saves_it(disk: Disk) -> None:
+    loaded = await load(disk)
+    assert interval(loaded.running) == "11"
+    assert loaded.startup is None
+    assert disk.load() == {"running": xml.serialise(loaded.running)}
+    assert disk.facts() == {"boot-id": "this-boot"}
+
+
+@pytest.mark.parametrize("boot_id", ["this-boot", "next-boot"])
+async def test_a_restart_comes_up_with_the_last_commit(disk: Disk, boot_id: str) -> None:
+    await disk.save({"running": octets(20)}, {"boot-id": "this-boot"})
+    assert interval((await load(disk, boot_id)).running) == "20"
+
+
+@pytest.mark.parametrize(
+    ("boot_id", "with_startup", "expected"),
+    [
+        ("this-boot", True, "20"),  # the daemon restarted, the device did not
+        ("next-boot", True, "30"),
+        ("next-boot", False, "20"),
+        ("this-boot", False, "20"),
+    ],
+)
+async def test_startup_counts_after_a_new_boot(disk: Disk, boot_id: str, with_startup: bool, expected: str) -> None:
+    await disk.save({"running": octets(20), "startup": octets(30)}, {"boot-id": "this-boot"})
+    loaded = await load(disk, boot_id, with_startup=with_startup)
+    assert interval(loaded.running) == expected
+    assert disk.load() == {"running": xml.serialise(loaded.running), "startup": octets(30)}
+    assert disk.facts()["boot-id"] == boot_id
+    if with_startup:
+        assert loaded.startup is not None
+        assert interval(loaded.startup) == "30"
+
+
+async def test_a_new_boot_without_a_startup_configuration_keeps_running(disk: Disk) -> None:
+    await disk.save({"running": octets(20)}, {"boot-id": "this-boot"})
+    loaded = await load(disk, "next-boot", with_startup=True)
+    assert (interval(loaded.running), loaded.startup) == ("20", None)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "damaged"),
+        (b"<data", "damaged"),
+        (b"<html/>", "damaged"),
+        (b"<!DOCTYPE data><data/>", "damaged"),
+        (octets(20).replace(b">20<", b">9<"), "does not obey the model: ping-interval"),
+        (octets(20).replace(b"ping-interval", b"pong-interval"), "does not obey the model"),
+        (
+            xml.serialise(made(device_model(), hcm("<server><domain>a</domain></server>"))).replace(
+                b"</server>", b"</server><backup-server><domain>A</domain></backup-server>"
+            ),
+            "in the list already",
+        ),
+    ],
+)
+async def test_what_is_stored_is_checked(disk: Disk, content: bytes, message: str) -> None:
+    await disk.save({"running": content}, {"boot-id": "this-boot"})
+    with pytest.raises(StartupError, match=f"stored running configuration .*{message}"):
+        await load(disk)
+    assert disk.load() == {"running": content}  # nothing is lost
+
+
+async def test_a_damaged_startup_configuration_matters_where_there_is_one(disk: Disk) -> None:
+    await disk.save({"running": octets(20), "startup": b"<data"}, {"boot-id": "this-boot"})
+    with pytest.raises(StartupError, match="stored startup configuration is damaged"):
+        await load(disk, with_startup=True)
+    assert interval((await load(disk)).running) == "20"
+
+
+async def test_the_first_configuration_is_checked(disk: Disk) -> None:
+    for wrong in (
+        hcm("<ping-interval>9</ping-interval>"),
+        hcm("<source-address>::</source-address><address-family>ipv4</address-family>"),
+    ):
+        with pytest.raises(StartupError, match=r"device\.toml does not obey the model"):
+            await boot.load(device_model(), disk, wrong, "b", with_startup=False)
+    assert disk.load() == {}
+
+
+async def test_a_secret_never_stands_in_the_error(disk: Disk) -> None:
+    content = octets(20).replace(b"<ping-interval>20</ping-interval>", b"<server><password>hunter2</password></server>")
+    await disk.save({"running": content})
+    with pytest.raises(StartupError) as caught:
+        await load(disk)
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_disk_that_refuses_stops_the_start(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def save(*_: object) -> None:
+        raise OperationFailed("the configuration could not be saved: disk full")
+
+    monkeypatch.setattr(disk, "save", save)
+    with pytest.raises(StartupError, match="disk full"):
+        await load(disk)
+
+
+async def test_what_is_loaded_is_canonical(disk: Disk) -> None:
+    await disk.save({"running": octets(20).replace(b">20<", b">+20<")})
+    assert text((await load(disk)).running).encode() == octets(20)

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from headstay.datastore.disk import Disk
+from headstay.errors import OperationFailed, StartupError
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "datastores.sqlite"
+
+
+@pytest.fixture
+def disk(file: Path) -> Iterator[Disk]:
+    opened = Disk(file)
+    yield opened
+    opened.close()
+
+
+def refused(file: Path) -> str:
+    with pytest.raises(StartupError) as caught:
+        Disk(file)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(file) in message
+    return message
+
+
+def saved(file: Path) -> dict[str, bytes]:
+    disk = Disk(file)
+    try:
+        return disk.load()
+    finally:
+        disk.close()
+
+
+async def test_what_is_saved_is_there_after_a_restart(disk: Disk, file: Path) -> None:
+    assert disk.load() == {}
+    assert disk.facts() == {}
+    await disk.save({"running": b"<data/>", "startup": b"<s/>"}, {"boot-id": "1"})
+    await disk.save({"running": b"<new/>", "startup": None}, {"boot-id": "2"})
+    assert disk.load() == {"running": b"<new/>"}
+    assert saved(file) == {"running": b"<new/>"}
+    assert disk.facts() == {"boot-id": "2"}
+
+
+def test_every_commit_is_durable(disk: Disk, file: Path) -> None:
+    """WAL with synchronous=FULL syncs at each commit; a killed process leaves what was committed."""
+
+    def setting(name: str) -> object:
+        return disk._connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+    settings = {name: disk._thread.submit(setting, name).result() for name in ("journal_mode", "synchronous")}
+    assert settings == {"journal_mode": "wal", "synchronous": 2}
+    asyncio.run(disk.save({"running": b"x"}))
+    copy = file.with_name("copy.sqlite")  # what a crash at this moment would leave
+    copy.write_bytes(file.read_bytes())
+    copy.with_name("copy.sqlite-wal").write_bytes(file.with_name(f"{file.name}-wal").read_bytes())
+    assert saved(copy) == {"running": b"x"}
+
+
+def test_the_file_is_the_owners_only(disk: Disk, file: Path) -> None:
+    for made in file.parent.iterdir():
+        assert stat.S_IMODE(made.stat().st_mode) == 0o600, made
+
+
+async def test_a_save_that_fails_saves_nothing(disk: Disk) -> None:
+    await disk.save({"running": b"old"}, {"boot-id": "1"})
+    disk._thread.submit(disk._connection.execute, "PRAGMA query_only = ON").result()
+    with pytest.raises(OperationFailed, match="could not be saved") as caught:
+        await disk.save({"running": b"new"}, {"boot-id": "2"})
+    assert "new" not in str(caught.value)
+    assert disk.load() == {"running": b"old"}
+    disk._thread.submit(disk._connection.execute, "PRAGMA query_only = OFF").result()
+    await disk.save({"running": b"new"})
+    assert disk.load() == {"running": b"new"}
+
+
+async def test_a_save_is_whole_or_not_at_all(disk: Disk) -> None:
+    await disk.save({"running": b"old"})
+    with pytest.raises(OperationFailed):
+        await disk.save({"running": b"new"}, {"boot-id": None})  # type: ignore[dict-item]
+    assert disk.load() == {"running": b"old"}
+
+
+# files that are not ours ------------------------------------------------------------------------------
+
+
+def filled(file: Path) -> None:
+    disk = Disk(file)
+    asyncio.run(disk.save({"running": b"<data/>" + b"x" * 20000}))
+    disk.close()
+
+
+def test_a_truncated_file(file: Path) -> None:
+    filled(file)
+    octets = file.read_bytes()
+    for length in (50, 1000, 4096, len(octets) - 4096):
+        file.write_bytes(octets[:length])
+        assert "cannot be used" in refused(file)
+        assert file.read_bytes() == octets[:length]  # nothing is thrown away
+
+
+@pytest.mark.parametrize("octets", [b"garbage", os.urandom(8192), b"SQLite format 3\0" + b"\xff" * 5000])
+def test_garbage(file: Path, octets: bytes) -> None:
+    file.write_bytes(octets)
+    refused(file)
+    assert file.read_bytes() == octets
+
+
+def test_overwritten_pages(file: Path) -> None:
+    filled(file)
+    octets = bytearray(file.read_bytes())
+    octets[4096:12288] = b"\xaa" * 8192
+    file.write_bytes(octets)
+    refused(file)
+
+
+def test_a_later_format(file: Path) -> None:
+    filled(file)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    assert "format 2, this release reads format 1" in refused(file)
+
+
+def test_another_programs_database(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE device (serial TEXT)")
+    assert "another program" in refused(file)
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("device",)]
+
+
+def test_an_empty_file_is_what_a_first_start_leaves_when_it_is_killed(file: Path) -> None:
+    file.touch()
+    assert saved(file) == {}
+
+
+def test_a_directory(file: Path) -> None:
+    file.mkdir()
+    refused(file)
+
+
+def test_no_directory(file: Path) -> None:
+    refused(file.parent / "no-such-directory" / "datastores.sqlite")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_no_permission(file: Path) -> None:
+    filled(file)
+    file.chmod(0)
+    refused(file)
+    file.chmod(0o400)
+    refused(file)
+
+
+def test_a_table_that_is_gone_is_an_error_at_load(file: Path) -> None:
+    filled(file)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("DROP TABLE fact")
+    disk = Disk(file)
+    with pytest.raises(StartupError, match="cannot be read"):
+        disk.facts()
+    disk.close()
