@@ -1,0 +1,116 @@
+"""What the machine asks its shell to do. Frozen; the shell performs them in the order given and never waits for one.
+
+A step is performed in the background; it ends with exactly one input that says what came of it, unless `Disconnect`
+comes first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from headstay.engine.events import Event
+from headstay.engine.inputs import AddressInfo
+from headstay.engine.settings import Server, Settings
+from headstay.wire.messages import ToCloud
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    """Begin attempt `attempt` at `server`: find its addresses. Ends with Resolved or Failed.
+
+    `settings` are those of the whole attempt.
+    """
+
+    attempt: int
+    server: Server
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Dial the addresses, make TLS. Ends with Connected or Failed."""
+
+    attempt: int
+    addresses: tuple[AddressInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """Prove who the device is. Ends with Authenticated or Failed."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Ask where the main connection goes. Ends with Registered, TokenRefused or Failed."""
+
+    attempt: int
+    token: str = field(repr=False)
+    services: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """Open the main connection. Ends with Handshaken or Failed."""
+
+    attempt: int
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """Let go of everything that attempt holds: the step that runs, the connection, its subconnections."""
+
+    attempt: int
+    reason: str
+    """For the peer to read in the closing frame."""
+    graceful: bool
+    """False when the peer is dead: do not wait for its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendMessage:
+    """Send a message on the main connection."""
+
+    message: ToCloud
+
+
+@dataclass(frozen=True, slots=True)
+class SendPing:
+    """Send a WebSocket ping on the main connection, so that NAT entries do not age out. Nobody waits for the pong."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSubconnection:
+    """Open a subconnection. Ends with SubconnectionOpened and later SubconnectionEnded, or with the latter alone."""
+
+    attempt: int
+    instance: str
+    service: str
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSubconnection:
+    """Close a subconnection; nothing more is said of it."""
+
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class WakeServices:
+    """Tell the cores of this service that something they wait for may have come."""
+
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Tell whoever observes what happened."""
+
+    event: Event
+
+
+Step = Resolve | Connect | Authenticate | Register | Handshake
+Effect = Step | Disconnect | SendMessage | SendPing | OpenSubconnection | CloseSubconnection | WakeServices | Emit

@@ -1,0 +1,122 @@
+"""Why a step failed: the one place that turns exceptions and HTTP answers into the model's failure reasons.
+
+Knows no state. No detail holds a secret: what comes from the network is cut and stripped of control characters, since
+it ends in logs and notifications.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from dataclasses import dataclass
+
+from websockets.exceptions import InvalidMessage, InvalidStatus
+
+from headstay.engine.inputs import Failure
+from headstay.engine.reasons import FailureReason
+from headstay.engine.tls import TlsSettingsError
+from headstay.errors import HeadstayError, WireError
+from headstay.wire import MAXIMUM_BODY, messages
+from headstay.wire.scram import WrongProof
+
+LONGEST_DETAILS = 200
+
+# X509_V_ERR_* of OpenSSL's x509_vfy.h.
+NOT_YET_VALID, EXPIRED = 9, 10
+_NAME_MISMATCH = (62, 64)  # of a host name, of an IP address
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST")
+"""OpenSSL's reasons for an answer that is plain text."""
+
+
+class StepFailed(HeadstayError):
+    """A step failed for a reason that is known where it is raised."""
+
+    def __init__(self, reason: FailureReason, details: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(reason.value)
+        self.failure = Failure(reason, details, retry_after)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+def classify(error: BaseException) -> Failure:
+    """Return the failure that an exception stands for. Anything unforeseen is a protocol-error."""
+    match error:
+        case StepFailed():
+            return error.failure
+        case socket.gaierror() | UnicodeError():
+            # Python refuses a label over 63 octets as a UnicodeError before it asks anyone.
+            return Failure(FailureReason.DNS_FAILED, legible(getattr(error, "strerror", None) or "not a domain name"))
+        case ssl.SSLCertVerificationError():
+            return Failure(_certificate_reason(error.verify_code), legible(error.verify_message))
+        case ssl.SSLError():
+            return _tls_failure(error)
+        case TlsSettingsError():
+            return Failure(FailureReason.TLS_FAILED, f"{error.leaf}: {error}")
+        case WrongProof():
+            return Failure(FailureReason.SERVER_PROOF_WRONG, str(error))
+        case InvalidStatus():
+            response = error.response
+            content_type = response.headers.get("Content-Type", "")
+            answer = Answer(response.status_code, content_type, bytes(response.body or b""))
+            return refusal(answer, FailureReason.HANDSHAKE_REFUSED)
+        case InvalidMessage() if isinstance(error.__cause__, EOFError | OSError):
+            return Failure(FailureReason.SOCKET_FAILED, "the server closed the connection")
+        case EOFError():
+            return Failure(FailureReason.SOCKET_FAILED, "the server closed the connection")
+        case OSError():
+            return Failure(FailureReason.SOCKET_FAILED, legible(error.strerror or str(error) or type(error).__name__))
+        case WireError():
+            return Failure(FailureReason.PROTOCOL_ERROR, legible(str(error)))
+        case _:
+            # The text of a library's exception may quote what it received, a ticket for instance: it is not told.
+            return Failure(FailureReason.PROTOCOL_ERROR, type(error).__name__)
+
+
+def refusal(answer: Answer, refused: FailureReason) -> Failure:
+    """Return the failure that an answer other than success stands for; `refused` is what a 403 means here."""
+    if intercepted(answer):
+        return Failure(FailureReason.HTTP_INTERCEPTED, f"HTTP {answer.status}")
+    if len(answer.body) > MAXIMUM_BODY:
+        return Failure(FailureReason.PROTOCOL_ERROR, "the answer is too large")
+    try:
+        if answer.status == 403:
+            return Failure(refused, legible(messages.decode_body(answer.body, messages.Refused).reason))
+        if answer.status == 503:
+            busy = messages.decode_body(answer.body, messages.Busy)
+            return Failure(FailureReason.SERVER_BUSY, legible(busy.reason), busy.retry_after)
+    except WireError as error:
+        if answer.status == 403 and refused is FailureReason.HANDSHAKE_REFUSED:
+            return Failure(refused)  # the wire gives a bad ticket's 403 no body
+        return Failure(FailureReason.PROTOCOL_ERROR, legible(f"HTTP {answer.status}: {error}"))
+    return Failure(FailureReason.PROTOCOL_ERROR, f"HTTP {answer.status}")
+
+
+def intercepted(answer: Answer) -> bool:
+    """Tell whether something other than a cloud answered: a redirect, or a page for people."""
+    return 300 <= answer.status < 400 or answer.content_type.partition(";")[0].strip().lower() == "text/html"
+
+
+def legible(text: str) -> str:
+    """Return a text from the network as one printable line of bounded length."""
+    return "".join(c if c.isprintable() else " " for c in text[:LONGEST_DETAILS]).strip()
+
+
+def _certificate_reason(verify_code: int) -> FailureReason:
+    if verify_code in _NAME_MISMATCH:
+        return FailureReason.CERTIFICATE_NAME_MISMATCH
+    if verify_code in (NOT_YET_VALID, EXPIRED):
+        return FailureReason.CERTIFICATE_NOT_VALID_NOW
+    return FailureReason.CERTIFICATE_UNTRUSTED
+
+
+def _tls_failure(error: ssl.SSLError) -> Failure:
+    if error.reason in _NOT_TLS:
+        return Failure(FailureReason.HTTP_INTERCEPTED, "the server does not speak TLS")
+    return Failure(FailureReason.TLS_FAILED, legible((error.reason or "TLS failed").lower().replace("_", " ")))

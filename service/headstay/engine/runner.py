@@ -1,0 +1,337 @@
+"""The shell of the link: performs the machine's effects, owns its sockets, tasks and one timer.
+
+Decides nothing. Whatever happens becomes an input; inputs are handled one after another, never inside one another; what
+comes out is carried out in order. Steps of an attempt, reading, writing and each subconnection are tasks of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+import msgspec
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from headstay.engine import inputs
+from headstay.engine.actions import Action
+from headstay.engine.channel import Channel
+from headstay.engine.effects import (
+    Authenticate,
+    CloseSubconnection,
+    Connect,
+    Disconnect,
+    Effect,
+    Emit,
+    Handshake,
+    OpenSubconnection,
+    Register,
+    Resolve,
+    SendMessage,
+    SendPing,
+    Step,
+    WakeServices,
+)
+from headstay.engine.events import Event
+from headstay.engine.failures import classify, legible
+from headstay.engine.inputs import Input
+from headstay.engine.instant import Instant, read_clock
+from headstay.engine.log import log, log_event
+from headstay.engine.machine import Machine
+from headstay.engine.services import SERVICES
+from headstay.engine.settings import Identity, Settings
+from headstay.engine.status import Status
+from headstay.engine.steps import Attempt
+from headstay.engine.subconnection import ServiceContext
+from headstay.engine.websocket import CLOSE_WITHIN, close, why_closed
+from headstay.errors import WireError
+from headstay.wire import messages
+
+LONGEST_SLEEP = 30.0
+"""Seconds after which the timer looks at the clock again: the loop's own clock stands still while the device sleeps."""
+MOST_UNSENT = 64
+"""Messages that wait to be written on the main connection; a cloud that reads none of them has left."""
+
+
+class Engine:
+    """The link. Create it, run `run()` as a task, tell it what to do, `stop()` it.
+
+    `observe` is called with each event and when it happened, in seconds since the epoch; it must not wait. All methods
+    belong to the loop's thread.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        settings: Settings,
+        *,
+        observe: Callable[[Event, float], None],
+        jitter: random.Random | None = None,
+        clock: Callable[[], Instant] = read_clock,
+    ) -> None:
+        self._identity = identity
+        self._observe = observe
+        self._clock = clock
+        self._machine = Machine(identity, settings, jitter or random.Random())  # noqa: S311 -- spreads load, guards nothing
+        self._services = ServiceContext(self._machine.reports)
+
+        self._inbox: deque[Input] = deque()
+        self._running = False
+        self._handling = False
+        self._failure: BaseException | None = None
+        self._ended = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+
+        self._attempt: Attempt | None = None
+        self._outbox: asyncio.Queue[messages.ToCloud | None] = asyncio.Queue(MOST_UNSENT)  # None: a ping
+        self._of_attempt: set[asyncio.Task[None]] = set()  # a step, or the main connection's reader and writer
+        self._channels: dict[str, Channel] = {}
+        self._channel_tasks: dict[str, asyncio.Task[None]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    # what the daemon calls ------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep the link as its settings say until `stop()`. Raises only if the machine itself is broken.
+
+        Cancelling drops the connection without ceremony.
+        """
+        self._running = True
+        self._inbox.appendleft(inputs.Started())
+        self._handle_all()
+        try:
+            await self._ended.wait()
+        finally:
+            self._running = False
+            if self._timer is not None:
+                self._timer.cancel()
+            await self._let_go_of_everything()
+        if self._failure is not None:
+            raise self._failure
+
+    def apply(self, actions: Iterable[Action]) -> None:
+        """Apply one commit's actions as one. Never waits, cannot fail; takes effect after what was told before."""
+        self._tell(inputs.Configured(tuple(actions)))
+
+    def reconnect(self) -> None:
+        """Connect anew, now, whatever was being waited for. Without server, or while disabled, nothing happens."""
+        self._tell(inputs.ReconnectRequested())
+
+    def report(self, body: dict[str, object], time: float) -> None:
+        """Bring one report to the cloud: `body` as JSON, of something that happened at `time` (since the epoch).
+
+        Raises TypeError or ValueError if `body` cannot be written as JSON; it is copied, and may change afterwards.
+        """
+        self._tell(inputs.ReportMade(msgspec.json.decode(msgspec.json.encode(body)), time))
+
+    def status(self) -> Status:
+        """Return the link as it is now."""
+        status = self._machine.status(self._clock())
+        shown = [
+            self._channels[s.instance].measured(s)
+            if s.established_at is not None and s.instance in self._channels
+            else s
+            for s in status.subconnections
+        ]
+        return Status(status.connection, status.servers, tuple(shown))
+
+    async def stop(self) -> None:
+        """Close the connection properly, within CLOSE_WITHIN seconds, and end `run()`."""
+        if self._running:
+            self._tell(inputs.Stopped())
+            self._running = False
+        await self._let_go_of_everything()
+        self._ended.set()
+
+    # inputs, effects and the timer ------------------------------------------------------------------
+
+    def _tell(self, given: Input) -> None:
+        self._inbox.append(given)
+        self._handle_all()
+
+    def _handle_all(self) -> None:
+        """Handle what has come. An input that comes out of an effect, an observer's report for instance, waits."""
+        if self._handling or not self._running:
+            return
+        self._handling = True
+        try:
+            while self._inbox:
+                now = self._clock()
+                for effect in self._machine.handle(self._inbox.popleft(), now):
+                    self._perform(effect, now)
+        except Exception as error:  # noqa: BLE001 -- the supervisor: run() raises it, the caller of apply() is spared
+            self._break(error)
+        finally:
+            self._handling = False
+        self._arm_timer()
+
+    def _break(self, error: BaseException) -> None:
+        """End `run()` with an error: the machine or its shell is wrong, and going on would only hide it."""
+        log.critical("the connection engine is broken", exc_info=error)
+        self._failure = self._failure or error
+        self._running = False
+        self._ended.set()
+
+    def _arm_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._machine.deadline()
+        if deadline is None or not self._running:
+            return
+        delay = min(max(0.0, deadline - self._clock().monotonic), LONGEST_SLEEP)
+        self._timer = asyncio.get_running_loop().call_later(delay, self._tell, inputs.Tick())
+
+    def _perform(self, effect: Effect, now: Instant) -> None:
+        match effect:
+            case Resolve():
+                self._attempt = Attempt(effect, self._identity, self._tell)
+                self._begin_step(effect)
+            case Connect() | Authenticate() | Register() | Handshake():
+                self._begin_step(effect)
+            case Disconnect(reason=reason, graceful=graceful):
+                self._disconnect(reason, graceful=graceful)
+            case SendMessage(message):
+                self._queue(message)
+            case SendPing():
+                self._queue(None)
+            case OpenSubconnection():
+                self._open(effect)
+            case CloseSubconnection(instance):
+                self._close_channel(instance)
+            case WakeServices(service):
+                for channel in self._channels.values():
+                    if channel.service == service:
+                        channel.wake()
+            case Emit(event):
+                self._emit(event, now)
+
+    def _emit(self, event: Event, now: Instant) -> None:
+        log_event(event)
+        try:
+            self._observe(event, now.wall)
+        except Exception:  # noqa: BLE001 -- the boundary to whoever observes
+            log.exception("an observer of the connection failed")
+
+    # an attempt -----------------------------------------------------------------------------------
+
+    def _begin_step(self, step: Step) -> None:
+        if self._attempt is not None:
+            self._spawn(self._run_step(self._attempt, step), self._of_attempt)
+
+    async def _run_step(self, attempt: Attempt, step: Step) -> None:
+        if self._closing:
+            # At most one main connection: the last one is gone before the next is dialled.
+            await asyncio.wait(self._closing)
+        try:
+            outcome = await attempt.perform(step)
+        except Exception as error:  # noqa: BLE001 -- the supervisor: one place classifies every failure
+            failure = classify(error)
+            log.debug("%s failed: %s", type(step).__name__.lower(), type(error).__name__)
+            self._tell(inputs.Failed(attempt.number, failure))
+            return
+        if attempt.main is not None:
+            self._outbox = asyncio.Queue(MOST_UNSENT)
+        self._tell(outcome)
+        # Whoever was told that the connection stands may have ended it already.
+        if attempt.main is not None and self._attempt is attempt:
+            self._spawn(self._write(attempt.main, self._outbox), self._of_attempt)
+            self._spawn(self._read(attempt.number, attempt.main), self._of_attempt)
+
+    def _disconnect(self, reason: str, *, graceful: bool) -> None:
+        attempt, self._attempt = self._attempt, None
+        # The task that runs right now may be one of them: it has told what it had to tell, and ends here.
+        for task in list(self._of_attempt):
+            self._cancel(task)
+        self._of_attempt.clear()
+        for instance in list(self._channels):
+            self._close_channel(instance)
+        if attempt is not None:
+            attempt.abort()
+            if attempt.main is not None:
+                self._spawn(close(attempt.main, legible(reason)[:100], graceful=graceful), self._closing)
+
+    # the main connection --------------------------------------------------------------------------
+
+    def _queue(self, message: messages.ToCloud | None) -> None:
+        try:
+            self._outbox.put_nowait(message)
+        except asyncio.QueueFull:
+            if self._attempt is not None:
+                # Not at once: the machine is in the middle of an input.
+                self._inbox.append(inputs.ConnectionLost(self._attempt.number, "the server reads nothing"))
+
+    async def _write(self, connection: ClientConnection, outbox: asyncio.Queue[messages.ToCloud | None]) -> None:
+        with contextlib.suppress(ConnectionClosed):  # the reader tells
+            while True:
+                message = await outbox.get()
+                if message is None:
+                    await connection.ping()
+                else:
+                    await connection.send(messages.encode(message).decode())
+
+    async def _read(self, number: int, connection: ClientConnection) -> None:
+        try:
+            while True:
+                data = await connection.recv()
+                self._tell(inputs.MessageReceived(number, _decoded(data)))
+        except WireError as error:
+            log.warning("protocol-error on the main connection: %s", error)
+            self._tell(inputs.ConnectionLost(number, "protocol-error"))
+        except ConnectionClosed as error:
+            reason, details = why_closed(error)
+            self._tell(inputs.ConnectionLost(number, details, reason))
+
+    # subconnections -------------------------------------------------------------------------------
+
+    def _open(self, opening: OpenSubconnection) -> None:
+        channel = Channel(opening, SERVICES[opening.service](self._services), self._clock)
+        self._channels[opening.instance] = channel
+        task = asyncio.create_task(channel.run(self._machine.settings, self._tell))
+        self._channel_tasks[opening.instance] = task
+        task.add_done_callback(lambda _: self._forget(opening.instance, channel))
+
+    def _forget(self, instance: str, channel: Channel) -> None:
+        if self._channels.get(instance) is channel:
+            del self._channels[instance], self._channel_tasks[instance]
+
+    def _close_channel(self, instance: str) -> None:
+        if self._channels.pop(instance, None) is not None:
+            self._cancel(self._channel_tasks.pop(instance))
+
+    # tasks ----------------------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[Any, Any, None], group: set[asyncio.Task[None]]) -> None:
+        task = asyncio.create_task(work)
+        group.add(task)
+        task.add_done_callback(group.discard)
+        task.add_done_callback(self._check)
+
+    def _check(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._break(error)
+
+    def _cancel(self, task: asyncio.Task[None]) -> None:
+        task.cancel()
+        if not task.done():
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def _let_go_of_everything(self) -> None:
+        """Wait for what is closing, within CLOSE_WITHIN seconds, and drop the rest."""
+        if self._attempt is not None:
+            self._disconnect("", graceful=False)
+        if self._closing:
+            _, late = await asyncio.wait(self._closing, timeout=CLOSE_WITHIN)
+            for task in late:
+                task.cancel()
+
+
+def _decoded(data: str | bytes) -> messages.Message | messages.Unknown:
+    if isinstance(data, bytes):
+        raise WireError("a binary message")
+    return messages.TO_DEVICE.decode(data)

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import pytest
+
+from headstay.engine.reasons import ReportFailure, ReportIncomplete
+from headstay.engine.reports import Reports
+from headstay.wire import messages
+
+
+def add(reports: Reports, number: int, *, connected: bool = True, now: float = 10.0) -> bool:
+    return reports.add({"event": f"e{number}"}, 1_700_000_000.25, connected=connected, now=now)
+
+
+def taken(reports: Reports, window: int = 100) -> list[int]:
+    decoded = [messages.TELEMETRY_TO_CLOUD.decode(octets) for octets in reports.take(window)]
+    return [report.sequence for report in decoded]
+
+
+def test_a_report_has_the_form_of_the_wire() -> None:
+    reports = Reports("boot")
+    add(reports, 1)
+    (octets,) = reports.take(1)
+    report = messages.TELEMETRY_TO_CLOUD.decode(octets)
+    assert report == messages.Report("boot", 1, "2023-11-14T22:13:20.250Z", {"event": "e1"})
+
+
+def test_each_is_sent_once_within_the_window_and_again_only_after_a_loss() -> None:
+    reports = Reports("boot")
+    for number in range(5):
+        add(reports, number)
+    assert (taken(reports, 3), taken(reports, 3), reports.unacknowledged) == ([1, 2, 3], [], 3)
+    assert reports.acknowledge("boot", 2)
+    assert taken(reports, 3) == [4, 5]
+    reports.connection_lost(20.0)
+    assert taken(reports) == [3, 4, 5]
+    assert reports.account.last_report_incomplete_reason is ReportIncomplete.CONNECTION_LOST
+    assert reports.account.last_report_incomplete_at == 20.0
+
+
+def test_a_loss_without_anything_unacknowledged_is_no_incomplete_report() -> None:
+    reports = Reports("boot")
+    add(reports, 1)
+    taken(reports)
+    reports.acknowledge("boot", 1)
+    reports.connection_lost(20.0)
+    assert reports.account.last_report_incomplete_reason is None
+
+
+def test_dropped_reports_take_no_number_and_are_counted_exactly() -> None:
+    reports = Reports("boot", limit=2)
+    assert [add(reports, n, now=n) for n in (1, 2, 3, 4)] == [False, True, False, False]
+    account = reports.account
+    assert (account.dropped_after_buffer_limit, account.dropped_total, account.buffer_full_count) == (2, 2, 1)
+    assert (account.last_report_incomplete_reason, account.last_report_incomplete_at) == (
+        ReportIncomplete.BUFFER_FULL,
+        4,
+    )
+    taken(reports)
+    reports.acknowledge("boot", 1)
+    assert add(reports, 5) is True
+    assert (account.buffer_full_count, account.dropped_total) == (2, 2)
+    assert taken(reports) == [3]
+
+
+def test_a_report_over_the_limit_is_dropped_and_takes_no_number() -> None:
+    reports = Reports("boot")
+    reports.add({"event": "x" * 70_000}, 0.0, connected=True, now=5.0)
+    add(reports, 1)
+    account = reports.account
+    assert (account.dropped_total, account.dropped_after_buffer_limit) == (1, 0)
+    assert (account.last_report_incomplete_reason, account.last_report_incomplete_at) == (ReportIncomplete.TOO_LARGE, 5)
+    assert taken(reports) == [1]
+
+
+def test_exactly_the_limit_still_fits() -> None:
+    reports = Reports("boot")
+    reports.add({"event": ""}, 0.0, connected=True, now=0)
+    (empty,) = reports.take(1)
+    reports = Reports("boot")
+    reports.add({"event": "x" * (65536 - len(empty))}, 0.0, connected=True, now=0)
+    assert len(reports) == 1
+    reports.add({"event": "x" * (65537 - len(empty))}, 0.0, connected=True, now=0)
+    assert len(reports) == 1
+
+
+def test_acknowledgements_are_cumulative_and_old_ones_mean_nothing() -> None:
+    reports = Reports("boot")
+    for number in range(3):
+        add(reports, number)
+    taken(reports)
+    assert reports.acknowledge("boot", 3)
+    assert reports.acknowledge("boot", 1)
+    assert reports.acknowledge("another boot", 99)
+    assert len(reports) == 0
+
+
+@pytest.mark.parametrize("sequence", [3, 4, 10**12])
+def test_an_acknowledgement_of_what_was_not_sent_is_refused(sequence) -> None:
+    reports = Reports("boot")
+    for number in range(4):
+        add(reports, number)
+    taken(reports, 2)
+    assert not reports.acknowledge("boot", sequence)
+    assert len(reports) == 4
+
+
+def test_failures_carry_their_time() -> None:
+    reports = Reports("boot")
+    add(reports, 1, connected=False, now=7.0)
+    account = reports.account
+    assert (account.last_report_failure_reason, account.last_report_failure_at) == (ReportFailure.NOT_CONNECTED, 7.0)
+    reports.not_acknowledged(8.0)
+    assert (account.last_report_failure_reason, account.last_report_failure_at) == (ReportFailure.NOT_ACKNOWLEDGED, 8.0)
+    reports.connection_lost(9.0, sending=True)
+    assert (account.last_report_failure_reason, account.last_report_failure_at) == (ReportFailure.SEND_FAILED, 9.0)
+
+
+def test_what_is_no_json_is_refused_before_anything_changes() -> None:
+    reports = Reports("boot")
+    with pytest.raises(TypeError):
+        reports.add({"event": object()}, 0.0, connected=True, now=0.0)
+    assert len(reports) == 0
