@@ -1,0 +1,83 @@
+"""Status and events in the model's words: operational state as a tree, events as telemetry reports.
+
+The engine's dataclasses bear the names of the model's leafs, so this is a change of form only. Pure.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from dataclasses import fields
+from typing import Any
+
+from lxml import etree
+
+from headstay import xml
+from headstay.datastore.model import DATA
+from headstay.engine.events import Event
+from headstay.engine.status import ServerStatus, Status
+
+_TIMES = ("-at", "-attempt")
+"""How the names of leafs end that hold a time."""
+_STATE_LEAFS_ELSEWHERE = {"established"}
+"""Fields that another field's leaf shows."""
+
+
+def state_tree(status: Status) -> etree._Element:
+    """Return the operational state of the cloud connection as a tree."""
+    data = xml.element(DATA)
+    top = xml.element(_tag("cloud-management"))
+    data.append(top)
+    connection = etree.SubElement(top, _tag("connection"))
+    _add_leafs(connection, status.connection)
+    mode = xml.element(_tag("mode"), "https")
+    connection.insert(next((i for i, leaf in enumerate(connection) if leaf.tag == _tag("server-domain")), 0), mode)
+    for server in status.servers:
+        entry = etree.SubElement(top, _tag("server-status"))
+        _add_leafs(entry, server)
+        if server.established:
+            etree.SubElement(entry, _tag("last-result")).text = "established"
+    for subconnection in status.subconnections:
+        _add_leafs(etree.SubElement(top, _tag("subconnection")), subconnection)
+    return data
+
+
+def report_body(event: Event) -> dict[str, object]:
+    """Return the body of the telemetry report for an event: RFC 7951 JSON."""
+    body: dict[str, object] = {"event": event.name}
+    for field in fields(event):
+        value = getattr(event, field.name)
+        if value is not None:
+            # The only numbers in events are counter64, which RFC 7951 section 6.1 writes as strings.
+            body[_leaf_name(field.name)] = _text(field.name, value)
+    return body
+
+
+def date_and_time(seconds: float) -> str:
+    """Return a time as yang:date-and-time, UTC, to the millisecond."""
+    at = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _add_leafs(parent: etree._Element, values: Any) -> None:
+    for field in fields(values):
+        value = getattr(values, field.name)
+        if value is not None and not (isinstance(values, ServerStatus) and field.name in _STATE_LEAFS_ELSEWHERE):
+            etree.SubElement(parent, _tag(_leaf_name(field.name))).text = _text(field.name, value)
+
+
+def _leaf_name(field: str) -> str:
+    return field.replace("_", "-")
+
+
+def _text(field: str, value: object) -> str:
+    match value:
+        case enum.Enum():
+            return str(value.value)
+        case float() if _leaf_name(field).endswith(_TIMES):
+            return date_and_time(value)
+    return str(value)
+
+
+def _tag(name: str) -> str:
+    return f"{{{xml.HCM}}}{name}"

@@ -1,0 +1,107 @@
+"""The engine's settings, read out of a configuration tree with the model's defaults. Pure; knows no change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lxml import etree
+
+from headstay import xml
+from headstay.datastore.schema import SchemaNode
+from headstay.engine.settings import AddressFamily, Role, Server, Service, Settings, Source, Tls
+
+OpenSecret = Callable[[SchemaNode, etree._Element], str]
+"""Takes a secret leaf and returns its clear text."""
+
+_TOP = f"{{{xml.HCM}}}cloud-management"
+
+
+class _Node:
+    """A container or list entry, or its absence, read by leaf name."""
+
+    def __init__(self, schema: SchemaNode, element: etree._Element | None, open_secret: OpenSecret) -> None:
+        self._schema = schema
+        self._element = element
+        self._open_secret = open_secret
+
+    def text(self, name: str) -> str | None:
+        """The leaf's value, configured or default; None without either."""
+        leaf = self._leaf(name)
+        if leaf is not None:
+            return leaf.text or ""
+        defaults = self._schema.children[_tag(name)].defaults
+        return defaults[0] if defaults else None
+
+    def required(self, name: str) -> str:
+        """The value of a key, or of a leaf with a default."""
+        text = self.text(name)
+        if text is None:
+            raise KeyError(name)
+        return text
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """The values of a leaf-list."""
+        entries = self._element.iterfind(_tag(name)) if self._element is not None else ()
+        return tuple(entry.text or "" for entry in entries)
+
+    def secret(self, name: str) -> str | None:
+        """The clear text of a secret."""
+        leaf = self._leaf(name)
+        return self._open_secret(self._schema.children[_tag(name)], leaf) if leaf is not None else None
+
+    def node(self, name: str) -> _Node:
+        """A container."""
+        return _Node(self._schema.children[_tag(name)], self._leaf(name), self._open_secret)
+
+    def entries(self, name: str) -> list[_Node]:
+        """The entries of a list, in order."""
+        entries = self._element.iterfind(_tag(name)) if self._element is not None else ()
+        return [_Node(self._schema.children[_tag(name)], entry, self._open_secret) for entry in entries]
+
+    def _leaf(self, name: str) -> etree._Element | None:
+        return self._element.find(_tag(name)) if self._element is not None else None
+
+
+def settings_of(schema: SchemaNode, tree: etree._Element, open_secret: OpenSecret) -> Settings:
+    """Return what the link shall be. Raises whatever `open_secret` raises.
+
+    Where the model leaves the order to the system, it means nothing: sorted here, it cannot tell two settings apart.
+    """
+    top = _Node(schema.children[_TOP], tree.find(_TOP), open_secret)
+    server = top.node("server")
+    password = server.secret("password")
+    tls = top.node("tls")
+    return Settings(
+        enabled=top.text("enabled") == "true",
+        servers=_servers(server, top.entries("backup-server")),
+        password=password,
+        password_source=Source.NONE if password is None else Source.CONFIGURED,
+        keepalive_interval=int(top.required("keepalive-interval")),
+        ping_interval=int(top.required("ping-interval")),
+        source_address=top.text("source-address"),
+        address_family=AddressFamily(top.required("address-family")),
+        tls=Tls(
+            trust_anchors=tuple(sorted(tls.texts("trust-anchor"))),
+            client_certificate=tls.text("client-certificate"),
+            private_key=tls.secret("private-key"),
+        ),
+        services=tuple(
+            Service(entry.required("name"), entry.text("enabled") == "true")
+            for entry in sorted(top.entries("service"), key=lambda entry: entry.required("name"))
+        ),
+    )
+
+
+def _servers(primary: _Node, backups: list[_Node]) -> tuple[Server, ...]:
+    """The primary, where it has a domain, and the backups in their order; one without a port has the primary's."""
+    port = int(primary.required("port"))
+    domain = primary.text("domain")
+    servers = [] if domain is None else [Server(domain.lower(), port, Role.PRIMARY)]
+    for backup in backups:
+        own = backup.text("port")
+        servers.append(Server(backup.required("domain").lower(), int(own) if own else port, Role.BACKUP))
+    return tuple(servers)
+
+
+def _tag(name: str) -> str:
+    return f"{{{xml.HCM}}}{name}"

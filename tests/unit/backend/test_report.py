@@ -1,0 +1,158 @@
+"""Status and events in the model's words: every leaf there is, each with a value that the model accepts."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from itertools import pairwise
+
+import pytest
+
+from headstay.backend.report import date_and_time, report_body, state_tree
+from headstay.datastore.overlay import overlaid
+from headstay.datastore.schema import SchemaNode
+from headstay.engine import events, reasons
+from headstay.engine.settings import Role, Source
+from headstay.engine.status import ConnectionStatus, ServerStatus, Status, SubconnectionStatus
+from models import device_model, values
+
+FULL = Status(
+    ConnectionStatus(
+        state=reasons.State.ESTABLISHED,
+        device_state=reasons.DeviceState.CONNECTED,
+        process_state=reasons.ProcessState.MESSAGE_RECEIVED,
+        server_domain="localhost",
+        server_address="127.0.0.1",
+        server_port=19443,
+        server_role=Role.PRIMARY,
+        domain_source=Source.CONFIGURED,
+        password_source=Source.NONE,
+        connected_at=1517062720.25,
+        duration=121,
+        failure_reason=reasons.FailureReason.DNS_FAILED,
+        last_down_reason=reasons.DownReason.SOCKET_ERROR,
+        last_down_details="reset",
+        last_down_at=1517059120.0,
+        last_report_failure_reason=reasons.ReportFailure.SEND_FAILED,
+        last_report_failure_at=0.0,
+        last_report_incomplete_reason=reasons.ReportIncomplete.TOO_LARGE,
+        last_report_incomplete_at=1.0,
+        dropped_total=1,
+    ),
+    servers=(
+        ServerStatus(domain="a", order=1, role=Role.PRIMARY, port=1, address="::1", last_attempt=1.5, established=True),
+        ServerStatus(
+            domain="b",
+            order=2,
+            role=Role.BACKUP,
+            port=2,
+            last_result=reasons.FailureReason.SERVER_BUSY,
+            next_attempt=2.0,
+        ),
+    ),
+    subconnections=(
+        SubconnectionStatus(
+            service="telemetry",
+            instance="1",
+            state=reasons.SubconnectionState.ESTABLISHED,
+            url="wss://localhost:19443/v1/sub",
+            established_at=1517062720.5,
+        ),
+    ),
+)
+
+
+def check(status: Status) -> None:
+    """Assert that the model knows every leaf and accepts every value, each entry's keys first."""
+    schema = device_model().schema
+
+    def below(node: SchemaNode, element: object) -> None:
+        for child in element:  # type: ignore[attr-defined]
+            found = node.children[child.tag]
+            if found.terminal:
+                assert found.canonical(child.text or "", child.nsmap).text == child.text
+                assert found.json(child.text) is not None
+            else:
+                assert tuple(leaf.tag for leaf in child[: len(found.keys)]) == found.key_tags
+                below(found, child)
+
+    below(schema, state_tree(status))
+
+
+def test_everything_that_can_be_reported() -> None:
+    check(FULL)
+    tree = state_tree(FULL)
+    connection = tree.find(".//hcm:connection", {"hcm": "urn:headstay:yang:cloud-management"})
+    assert connection is not None
+    assert {leaf.tag.partition("}")[2].replace("-", "_") for leaf in connection} == {
+        field.name for field in fields(ConnectionStatus)
+    } | {"mode"}
+    assert values(tree, ".//hcm:connected-at") == ["2018-01-27T14:18:40.250Z"]
+    assert values(tree, ".//hcm:mode") == ["https"]
+    assert values(tree, ".//hcm:last-result") == ["established", "server-busy"]
+    assert values(tree, ".//hcm:last-attempt") == ["1970-01-01T00:00:01.500Z"]
+
+
+def test_the_order_is_the_models() -> None:
+    tree = overlaid(device_model().schema, device_model().empty(), state_tree(FULL))
+    for path in ("connection", "server-status", "subconnection"):
+        node = device_model().schema.find(f"/hcm:cloud-management/{path}")
+        for entry in tree.iter(node.tag):
+            places = [node.order[leaf.tag] for leaf in entry]
+            assert all(one < next_one for one, next_one in pairwise(places)), path
+
+
+def test_nothing_to_report() -> None:
+    check(Status(ConnectionStatus()))
+    tree = state_tree(Status(ConnectionStatus()))
+    assert values(tree, ".//hcm:state") == ["unconnected"]
+    assert values(tree, ".//hcm:connected-at") == []
+    assert values(tree, ".//hcm:server-status") == []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        reasons.State,
+        reasons.DeviceState,
+        reasons.ProcessState,
+        reasons.FailureReason,
+        reasons.DownReason,
+        reasons.ReportFailure,
+        reasons.ReportIncomplete,
+    ],
+)
+def test_every_word_of_the_engine_is_one_of_the_models(kind: type[reasons.State]) -> None:
+    leafs = {
+        reasons.State: "state",
+        reasons.DeviceState: "device-state",
+        reasons.ProcessState: "process-state",
+        reasons.FailureReason: "failure-reason",
+        reasons.DownReason: "last-down-reason",
+        reasons.ReportFailure: "last-report-failure-reason",
+        reasons.ReportIncomplete: "last-report-incomplete-reason",
+    }
+    leaf = device_model().schema.find(f"/hcm:cloud-management/connection/{leafs[kind]}")
+    for member in kind:
+        assert leaf.canonical(str(member.value), {}).text == member.value
+
+
+def test_times_are_utc_to_the_millisecond() -> None:
+    assert date_and_time(0) == "1970-01-01T00:00:00.000Z"
+    assert date_and_time(1517062720.9996) == "2018-01-27T14:18:40.999Z"
+
+
+def test_reports() -> None:
+    event = events.ConnectionStateChange(
+        old_state=reasons.State.REQUEST, new_state=reasons.State.ESTABLISHED, server_domain="a"
+    )
+    assert report_body(event) == {
+        "event": "connection-state-change",
+        "old-state": "request",
+        "new-state": "established",
+        "server-domain": "a",
+    }
+    # RFC 7951 section 6.1: a counter64 is a string.
+    assert report_body(events.ReportBufferFull(buffer_full_count=3)) == {
+        "event": "report-buffer-full",
+        "buffer-full-count": "3",
+    }
