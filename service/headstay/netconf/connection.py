@@ -1,0 +1,191 @@
+"""SHELL: one session on one transport. Carries out the session's effects, runs its operations, owns its one timer.
+
+Knows neither SSH nor Unix sockets: a transport is four methods. An operation that has begun goes on to its end even
+when its session is over, since the datastores ask for that; only then is the session reported as ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from lxml import etree
+
+from headstay.errors import NetconfError, OperationFailed, RpcErrors
+from headstay.netconf.messages import Reply, Rpc
+from headstay.netconf.session import (
+    CloseTransport,
+    Execute,
+    Input,
+    Killed,
+    Lost,
+    Octets,
+    Opened,
+    PeerClosed,
+    Replied,
+    Send,
+    Session,
+    Termination,
+    Tick,
+)
+
+CLOSE_GRACE = 5.0
+"""Seconds for a closed transport to send what it still has; then it is cut."""
+
+_log = logging.getLogger(__name__)
+
+
+class Channel(Protocol):
+    """A transport as the session needs it. asyncio's and asyncssh's have these methods already."""
+
+    def write(self, data: bytes) -> None:
+        """Send octets, or keep them until they can be sent."""
+
+    def close(self) -> None:
+        """Close once everything written has left."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+    def pause_reading(self) -> None:
+        """Stop handing over what the client sends."""
+
+    def resume_reading(self) -> None:
+        """Hand over what the client sends again."""
+
+
+class Connection:
+    """Runs one session. The transport reports to the methods named after what happens to it."""
+
+    def __init__(
+        self,
+        session: Session,
+        channel: Channel,
+        execute: Callable[[etree._Element], Awaitable[Reply]],
+        ended: Callable[[Connection], None],
+    ) -> None:
+        """`ended` is called once, when the session is over and its last operation has ended."""
+        self.session = session
+        self.closing = asyncio.Event()
+        """Set when the session is over."""
+        self.ended = asyncio.Event()
+        """Set when its last operation has ended too, and its locks are released."""
+        self._channel = channel
+        self._execute = execute
+        self._report_end = ended
+        self._loop = asyncio.get_running_loop()
+        self._operation: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._lost = False
+        self._reading = True
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    def start(self) -> None:
+        """Open the session; call it once the transport is ready."""
+        self._handle(Opened())
+
+    def kill(self, termination: Termination = Termination.KILLED) -> None:
+        """End the session at once."""
+        self._handle(Killed(termination))
+
+    # what happens to the transport
+
+    def received(self, octets: bytes) -> None:
+        """Take in what the client sent."""
+        self._handle(Octets(octets))
+
+    def peer_closed(self) -> None:
+        """Note that the client will send nothing more."""
+        self._handle(PeerClosed())
+
+    def lost(self) -> None:
+        """Note that the transport is gone."""
+        self._lost = True
+        self._writable.set()
+        self._handle(Lost())
+        self._set_timer()
+
+    def pause_writing(self) -> None:
+        """Note that the client does not read what was sent. Until it does it gets no reply and is not read from."""
+        self._writable.clear()
+        self._regulate_reading()
+
+    def resume_writing(self) -> None:
+        """Note that the client reads again."""
+        self._writable.set()
+        self._regulate_reading()
+
+    # the session
+
+    def _handle(self, input: Input) -> None:
+        for effect in self.session.handle(input, self._loop.time()):
+            match effect:
+                case Send(octets):
+                    self._channel.write(octets)
+                case Execute(rpc):
+                    self._operation = self._loop.create_task(self._perform(rpc))
+                case CloseTransport(reason):
+                    self._close(reason)
+        if not self.closing.is_set():
+            self._set_timer()
+            # Last, because it may hand over waiting octets at once.
+            self._regulate_reading()
+
+    async def _perform(self, rpc: Rpc) -> None:
+        outcome = await self._outcome(rpc)
+        await self._writable.wait()
+        self._operation = None
+        self._handle(Replied(outcome))
+        if self.closing.is_set():
+            self._end()
+
+    async def _outcome(self, rpc: Rpc) -> Reply | NetconfError | RpcErrors:
+        """The boundary: whatever goes wrong in an operation becomes an answer here."""
+        try:
+            return await self._execute(rpc.operation)
+        except (NetconfError, RpcErrors) as error:
+            return error
+        except Exception:  # noqa: BLE001 - logged in full, and the client learns nothing of it
+            _log.exception("session %d: %s failed", self.session.session_id, etree.QName(rpc.operation).localname)
+            return OperationFailed("internal error")
+
+    def _close(self, reason: str) -> None:
+        _log.info("session %d ended: %s", self.session.session_id, reason)
+        self.closing.set()
+        self._writable.set()
+        if not self._lost:
+            self._channel.close()
+            self._set_timer()
+        if self._operation is None:
+            self._end()
+
+    def _end(self) -> None:
+        if not self.ended.is_set():
+            self.ended.set()
+            self._report_end(self)
+
+    # its timer and its appetite
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.closing.is_set():
+            if not self._lost:
+                self._timer = self._loop.call_later(CLOSE_GRACE, self._channel.abort)
+        elif (due := self.session.deadline()) is not None:
+            self._timer = self._loop.call_at(due, self._handle, Tick())
+
+    def _regulate_reading(self) -> None:
+        if self.closing.is_set():
+            return
+        reading = self.session.wants_octets and self._writable.is_set()
+        if reading is not self._reading:
+            self._reading = reading
+            if reading:
+                self._channel.resume_reading()
+            else:
+                self._channel.pause_reading()

@@ -1,0 +1,204 @@
+"""What stands in a message: hello, rpc, rpc-reply and rpc-error, as octets (RFC 6241 sections 4 and 8.1).
+
+Owns their XML. Knows no framing, no session and no operation. Replies are put together from octets: the data in them is
+serialised once, straight from the published tree.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from xml.sax.saxutils import quoteattr
+
+from lxml import etree
+
+from headstay import xml
+from headstay.errors import (
+    ErrorInfo,
+    ErrorType,
+    HeadstayError,
+    MissingAttribute,
+    MissingElement,
+    NetconfError,
+    RpcErrors,
+    UnknownElement,
+    UnknownNamespace,
+)
+
+BASE_1_0: Final = "urn:ietf:params:netconf:base:1.0"
+BASE_1_1: Final = "urn:ietf:params:netconf:base:1.1"
+
+_XML_NAMESPACE = "http://www.w3.org/XML/1998/namespace"
+_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class BadHello(HeadstayError):
+    """What the client sent in the place of its <hello> is none. The session is dropped without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A positive reply."""
+
+    body: bytes
+    """What stands in <rpc-reply>: <ok/>, or the output."""
+    ends_session: bool = False
+    """Close the session once this reply is sent."""
+
+
+OK: Final = Reply(b"<ok/>")
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """One well-formed <rpc>."""
+
+    operation: etree._Element
+    """The one element in it."""
+    opening: bytes
+    """The start tag of the reply, with every attribute of the <rpc>."""
+
+
+def data(pieces: Iterable[bytes]) -> Reply:
+    """Return a reply of <get> or <get-config> from serialised top-level elements."""
+    return Reply(b"<data>" + b"".join(pieces) + b"</data>")
+
+
+def output(elements: Sequence[etree._Element]) -> Reply:
+    """Return a reply with an operation's output parameters; <ok/> if there are none (RFC 7950 section 7.14.4)."""
+    return Reply(b"".join(map(xml.serialise, elements))) if elements else OK
+
+
+# hello ---------------------------------------------------------------------------------------------------------------
+
+
+def hello(session_id: int, capabilities: Iterable[str]) -> bytes:
+    """Return the server's <hello> (RFC 6241 section 8.1)."""
+    root = _netconf_element("hello")
+    listed = etree.SubElement(root, _tag("capabilities"))
+    for capability in capabilities:
+        etree.SubElement(listed, _tag("capability")).text = capability
+    etree.SubElement(root, _tag("session-id")).text = str(session_id)
+    return xml.serialise(root)
+
+
+def read_hello(octets: bytes) -> frozenset[str]:
+    """Return the capabilities of a client's <hello>. Raises BadHello."""
+    try:
+        root = xml.parse(octets.strip())
+    except xml.XmlError as error:
+        raise BadHello(str(error)) from None
+    if root.tag != _tag("hello"):
+        raise BadHello("the first message is not a <hello> in the NETCONF namespace")
+    if root.find(_tag("session-id")) is not None:
+        raise BadHello("a client's <hello> must not have a session-id")
+    found = root.iterfind(f"{_tag('capabilities')}/{_tag('capability')}")
+    capabilities = frozenset((capability.text or "").strip() for capability in found)
+    if capabilities.isdisjoint((BASE_1_0, BASE_1_1)):
+        raise BadHello("the client has neither base:1.0 nor base:1.1")
+    return capabilities
+
+
+# rpc -----------------------------------------------------------------------------------------------------------------
+
+
+def read_rpc(message: etree._Element) -> Rpc:
+    """Return the operation in a message. Raises the NetconfError that RFC 6241 asks for where it is not an <rpc>."""
+    if message.tag != _tag("rpc"):
+        raise _not_an_rpc(message)
+    if "message-id" not in message.attrib:
+        info = [ErrorInfo("bad-attribute", "message-id"), ErrorInfo("bad-element", "rpc")]
+        raise MissingAttribute("an <rpc> needs the attribute message-id", info=info, type=ErrorType.RPC)
+    if len(message) == 0:
+        # RFC 6241 appendix B names what has to stand there rpcOperation.
+        info = [ErrorInfo("bad-element", "rpcOperation")]
+        raise MissingElement("an <rpc> needs an operation", info=info, type=ErrorType.RPC)
+    if len(message) > 1:
+        second = xml.local_name(message[1])
+        info = [ErrorInfo("bad-element", second)]
+        raise UnknownElement("an <rpc> has one operation only", info=info, type=ErrorType.RPC)
+    return Rpc(message[0], reply_opening(message))
+
+
+def _not_an_rpc(message: etree._Element) -> NetconfError:
+    name, namespace = xml.local_name(message), xml.namespace(message)
+    info = [ErrorInfo("bad-element", name)]
+    if namespace == xml.NETCONF:
+        return UnknownElement(f"expected <rpc>, not <{name}>", info=info, type=ErrorType.RPC)
+    info.append(ErrorInfo("bad-namespace", namespace))
+    return UnknownNamespace("a message must be an <rpc> in the NETCONF namespace", info=info, type=ErrorType.RPC)
+
+
+# rpc-reply -----------------------------------------------------------------------------------------------------------
+
+
+def reply_opening(message: etree._Element | None) -> bytes:
+    """Return the start tag of the reply to a message, with all its attributes (RFC 6241 section 4.2).
+
+    None stands for a message that could not be parsed.
+    """
+    attributes = [f'xmlns="{xml.NETCONF}"']
+    if message is not None:
+        prefixes = {uri: prefix for prefix, uri in message.nsmap.items() if prefix is not None}
+        prefixes[_XML_NAMESPACE] = "xml"
+        names = {str(name): etree.QName(str(name)) for name in message.attrib}
+        used = dict.fromkeys(name.namespace for name in names.values() if name.namespace not in (None, _XML_NAMESPACE))
+        attributes += [f"xmlns:{prefixes[uri]}={quoteattr(uri)}" for uri in used if uri is not None]
+        for key, name in names.items():
+            prefix = f"{prefixes[name.namespace]}:" if name.namespace else ""
+            attributes.append(f"{prefix}{name.localname}={quoteattr(str(message.attrib[key]))}")
+    return f"<rpc-reply {' '.join(attributes)}>".encode()
+
+
+def rpc_reply(opening: bytes, body: bytes) -> bytes:
+    """Return the whole message."""
+    return opening + body + b"</rpc-reply>"
+
+
+# rpc-error -----------------------------------------------------------------------------------------------------------
+
+
+def error_body(error: NetconfError | RpcErrors) -> bytes:
+    """Return one <rpc-error> for each error (RFC 6241 section 4.3)."""
+    errors = error.errors if isinstance(error, RpcErrors) else (error,)
+    return b"".join(map(_rpc_error, errors))
+
+
+def _rpc_error(error: NetconfError) -> bytes:
+    root = _netconf_element("rpc-error")
+    _leaf(root, "error-type", error.type.value)
+    _leaf(root, "error-tag", error.tag)
+    _leaf(root, "error-severity", "error")
+    if error.app_tag is not None:
+        _leaf(root, "error-app-tag", error.app_tag)
+    if error.path is not None:
+        path = etree.SubElement(root, _tag("error-path"), nsmap=dict(error.path.prefixes))
+        path.text = legal(error.path.text)
+    _leaf(root, "error-message", error.message).set(f"{{{_XML_NAMESPACE}}}lang", "en")
+    if error.info:
+        info = etree.SubElement(root, _tag("error-info"))
+        for item in error.info:
+            _leaf(info, item.name, item.value)
+    # The reply around it declares the namespace already.
+    return xml.serialise(root).replace(f' xmlns="{xml.NETCONF}"'.encode(), b"", 1)
+
+
+def legal(text: str) -> str:
+    """Return the text with what XML 1.0 cannot carry (section 2.2) replaced."""
+    return _ILLEGAL.sub("\ufffd", text)
+
+
+def _netconf_element(name: str) -> etree._Element:
+    return xml.element(_tag(name))
+
+
+def _leaf(parent: etree._Element, name: str, text: str) -> etree._Element:
+    leaf = etree.SubElement(parent, _tag(name))
+    leaf.text = legal(text)
+    return leaf
+
+
+def _tag(name: str) -> str:
+    return f"{{{xml.NETCONF}}}{name}"

@@ -1,0 +1,73 @@
+"""What managers can ask for: a table from (namespace, name) to a function, a file for each capability.
+
+To add an operation, write its function in the file of its capability and enter it in OPERATIONS. The model's own RPCs
+do not stand here: they come in through the context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from lxml import etree
+
+from headstay import xml
+from headstay.errors import (
+    ErrorInfo,
+    ErrorType,
+    NetconfError,
+    OperationNotSupported,
+    UnknownNamespace,
+)
+from headstay.netconf import messages
+from headstay.netconf.messages import Reply
+from headstay.netconf.operations import candidate, editing, ending, locking, monitoring, retrieval, validate
+from headstay.netconf.operations.context import Context, ModelRpc, Operation, SessionsInReach, StateFunction
+
+__all__ = ["OPERATIONS", "Context", "ModelRpc", "Operation", "SessionsInReach", "StateFunction", "execute"]
+
+OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
+    (xml.NETCONF, "get"): retrieval.get,
+    (xml.NETCONF, "get-config"): retrieval.get_config,
+    (xml.NETCONF, "edit-config"): editing.edit_config,
+    (xml.NETCONF, "copy-config"): editing.copy_config,
+    (xml.NETCONF, "delete-config"): editing.delete_config,
+    (xml.NETCONF, "commit"): candidate.commit,
+    (xml.NETCONF, "discard-changes"): candidate.discard_changes,
+    (xml.NETCONF, "validate"): validate.validate,
+    (xml.NETCONF, "lock"): locking.lock,
+    (xml.NETCONF, "unlock"): locking.unlock,
+    (xml.NETCONF, "close-session"): ending.close_session,
+    (xml.NETCONF, "kill-session"): ending.kill_session,
+    (xml.MONITORING, "get-schema"): monitoring.get_schema,
+}
+
+
+async def execute(context: Context, operation: etree._Element) -> Reply:
+    """Execute an operation for the context's requester. Raises NetconfError or RpcErrors."""
+    # Clients that send an operation without a namespace mean the protocol's own.
+    name = (xml.namespace(operation) or xml.NETCONF, xml.local_name(operation))
+    function = OPERATIONS.get(name) or _model_rpc(context, name)
+    if function is None:
+        raise _unknown_operation(context, *name)
+    context.datastores.authorize(context.requester, name[1])
+    return await function(context, operation)
+
+
+def _model_rpc(context: Context, name: tuple[str, str]) -> Operation | None:
+    model_rpc = context.rpcs.get(name)
+    if model_rpc is None:
+        return None
+
+    async def operation(context: Context, element: etree._Element) -> Reply:
+        return messages.output(await model_rpc(context.requester, element))
+
+    return operation
+
+
+def _unknown_operation(context: Context, namespace: str, name: str) -> NetconfError:
+    known = {xml.NETCONF} | {module.namespace for module in context.datastores.model.modules}
+    if namespace in known:
+        return OperationNotSupported(f"there is no operation <{name}> here")
+    info = [ErrorInfo("bad-element", name), ErrorInfo("bad-namespace", namespace)]
+    return UnknownNamespace(f"no module has the namespace {namespace}", info=info, type=ErrorType.PROTOCOL)

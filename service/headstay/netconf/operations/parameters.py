@@ -1,0 +1,111 @@
+"""The parameters of an operation, read strictly: nothing unknown, nothing twice (RFC 7950 section 8.3.1).
+
+One thing is taken leniently: a parameter without a namespace counts as one of the operation's own, since that is what
+some clients send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from lxml import etree
+
+from headstay import xml
+from headstay.datastore.stores import Name
+from headstay.errors import (
+    BadElement,
+    ErrorInfo,
+    ErrorType,
+    InvalidValue,
+    MissingElement,
+    NetconfError,
+    UnknownElement,
+    UnknownNamespace,
+)
+
+
+class Parameters:
+    """The children of one element, each at most once."""
+
+    def __init__(self, element: etree._Element, allowed: Collection[str], namespace: str = xml.NETCONF) -> None:
+        """`allowed` are the local names. Raises a NetconfError for a child that is not allowed or stands twice."""
+        self._element = element
+        self._found: dict[str, etree._Element] = {}
+        for child in element:
+            name = xml.local_name(child)
+            if xml.namespace(child) not in ("", namespace):
+                raise _unknown_namespace(child)
+            if name not in allowed:
+                raise unknown_element(child)
+            if name in self._found:
+                info = [ErrorInfo("bad-element", name)]
+                raise BadElement(f"<{name}> stands twice", info=info, type=ErrorType.PROTOCOL)
+            self._found[name] = child
+
+    def optional(self, name: str) -> etree._Element | None:
+        """Return the parameter, or None."""
+        return self._found.get(name)
+
+    def required(self, name: str) -> etree._Element:
+        """Return the parameter. Raises MissingElement."""
+        if name not in self._found:
+            raise _missing(name, f"<{xml.local_name(self._element)}> needs <{name}>")
+        return self._found[name]
+
+    def text(self, name: str) -> str | None:
+        """Return the text of a leaf, without white space around it; None if it is not there."""
+        found = self._found.get(name)
+        return None if found is None else leaf_text(found)
+
+    def choice(self, name: str, values: Collection[str]) -> str | None:
+        """Return the value of a leaf that is an enumeration; None if it is not there. Raises InvalidValue."""
+        value = self.text(name)
+        if value is not None and value not in values:
+            info = [ErrorInfo("bad-element", name)]
+            raise InvalidValue(f"<{name}> is one of {', '.join(values)}", info=info, type=ErrorType.PROTOCOL)
+        return value
+
+    def datastore(self, name: str, among: Collection[Name]) -> Name:
+        """Return the datastore that <source> or <target> names. Raises a NetconfError if it is none of these."""
+        named = self.alternative(name, [datastore.value for datastore in among])
+        return Name(xml.local_name(named))
+
+    def datastore_or_config(self, name: str, among: Collection[Name]) -> Name | etree._Element:
+        """Return the datastore, or the <config> given in its place."""
+        named = self.alternative(name, [*(datastore.value for datastore in among), "config"])
+        return named if xml.local_name(named) == "config" else Name(xml.local_name(named))
+
+    def alternative(self, name: str, allowed: Collection[str]) -> etree._Element:
+        """Return the one element in a parameter that is a choice."""
+        chosen = list(Parameters(self.required(name), allowed)._found.values())
+        if not chosen:
+            raise _missing(name, f"<{name}> needs one of {', '.join(allowed)}")
+        if len(chosen) > 1:
+            info = [ErrorInfo("bad-element", xml.local_name(chosen[1]))]
+            raise BadElement(f"<{name}> takes one element only", info=info, type=ErrorType.PROTOCOL)
+        return chosen[0]
+
+
+def leaf_text(leaf: etree._Element) -> str:
+    """Return a leaf's text without white space around it. Raises UnknownElement if there is an element in it."""
+    for child in leaf:
+        raise unknown_element(child)
+    return (leaf.text or "").strip()
+
+
+def unknown_element(element: etree._Element) -> NetconfError:
+    """Return the error for an element that nothing here defines."""
+    name = xml.local_name(element)
+    return UnknownElement(
+        f"<{name}> is not expected here", info=[ErrorInfo("bad-element", name)], type=ErrorType.PROTOCOL
+    )
+
+
+def _unknown_namespace(element: etree._Element) -> NetconfError:
+    name, namespace = xml.local_name(element), xml.namespace(element)
+    info = [ErrorInfo("bad-element", name), ErrorInfo("bad-namespace", namespace)]
+    return UnknownNamespace(f"<{name}> in {namespace} is not expected here", info=info, type=ErrorType.PROTOCOL)
+
+
+def _missing(name: str, message: str) -> NetconfError:
+    return MissingElement(message, info=[ErrorInfo("bad-element", name)])

@@ -1,0 +1,16 @@
+"""The :validate capability (RFC 6241 section 8.6)."""
+
+from __future__ import annotations
+
+from lxml import etree
+
+from headstay.netconf.messages import OK, Reply
+from headstay.netconf.operations.context import Context
+from headstay.netconf.operations.parameters import Parameters
+
+
+async def validate(context: Context, operation: etree._Element) -> Reply:
+    """Check a datastore, or a configuration given in the rpc, against the model."""
+    source = Parameters(operation, ("source",)).datastore_or_config("source", context.datastores.names)
+    await context.datastores.validate(source)
+    return OK

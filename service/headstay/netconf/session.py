@@ -1,0 +1,308 @@
+"""CORE: one NETCONF session (RFC 6241 section 4, RFC 6242): hello, one rpc after the other, the end.
+
+Owns the state of a session and its counters, and is the one place where a NetconfError becomes an <rpc-error>. Knows no
+socket, no clock and no operation: whoever drives it carries out the effects and hands back what came of them.
+
+An rpc that comes while another runs waits in the deframer, so replies come in the order of the rpcs (RFC 6241 section
+4.5) and what waits is bounded by `wants_octets`. No wrong message ends a session; wrong framing does.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from headstay import xml
+from headstay.errors import ErrorType, HeadstayError, MalformedMessage, NetconfError, OperationFailed, RpcErrors, TooBig
+from headstay.netconf import messages
+from headstay.netconf.framing import MOST_OCTETS, Deframer, Framing, FramingError, MessageTooBig, frame
+from headstay.netconf.messages import BASE_1_1, BadHello, Reply, Rpc
+from headstay.netconf.statistics import Counters
+
+HELLO_TIMEOUT: Final = 30.0
+"""Seconds within which a client has to send its <hello>."""
+MOST_WAITING: Final = 65_536
+"""Octets that may wait while an rpc runs; after that no more are asked for."""
+
+
+class UnexpectedInput(HeadstayError):
+    """An input that makes no sense in the session's state: whoever drives it has a defect."""
+
+
+class State(enum.Enum):
+    """Where a session is."""
+
+    NEW = "new"
+    GREETING = "greeting"
+    """Our <hello> is sent, the client's has not come."""
+    READY = "ready"
+    RUNNING = "running"
+    """An rpc is being executed."""
+    CLOSED = "closed"
+
+
+class Termination(enum.Enum):
+    """Why a session ended; the words are RFC 6470's (section 2.2, netconf-session-end)."""
+
+    CLOSED = "closed"
+    KILLED = "killed"
+    DROPPED = "dropped"
+    TIMEOUT = "timeout"
+    BAD_HELLO = "bad-hello"
+    OTHER = "other"
+
+
+# inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The transport is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Octets:
+    """The client sent something."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerClosed:
+    """The client will send nothing more. It still reads: what it asked for before is answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The transport is gone; nothing can be sent any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """What came of the rpc that was to be executed."""
+
+    outcome: Reply | NetconfError | RpcErrors
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """The session shall end at once."""
+
+    termination: Termination = Termination.KILLED
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The time of `deadline` may have come."""
+
+
+Input = Opened | Octets | PeerClosed | Lost | Replied | Killed | Tick
+
+
+# effects
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send these octets."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Execute this rpc and hand back `Replied`."""
+
+    rpc: Rpc
+
+
+@dataclass(frozen=True, slots=True)
+class CloseTransport:
+    """Close the transport once everything sent before has left. The session is over."""
+
+    reason: str
+    """For the log."""
+
+
+Effect = Send | Execute | CloseTransport
+
+
+class Session:
+    """One session. Give it every input as it comes, and carry out the effects in their order."""
+
+    def __init__(
+        self,
+        session_id: int,
+        capabilities: Sequence[str],
+        *,
+        hello_timeout: float = HELLO_TIMEOUT,
+        most_octets: int = MOST_OCTETS,
+    ) -> None:
+        self.session_id = session_id
+        self.capabilities = tuple(capabilities)
+        self.client_capabilities: frozenset[str] = frozenset()
+        """What the client's <hello> announced."""
+        self.counters = Counters()
+        self.termination: Termination | None = None
+        """Why the session ended; None while it lasts."""
+        self._state = State.NEW
+        self._deframer = Deframer(most_octets)
+        self._hello_timeout = hello_timeout
+        self._hello_due: float | None = None
+        self._peer_closed = False
+        self._opening = b""
+        """The start tag of the reply to the rpc that runs."""
+
+    @property
+    def state(self) -> State:
+        """Where the session is."""
+        return self._state
+
+    @property
+    def wants_octets(self) -> bool:
+        """Whether the transport should go on reading."""
+        return self._state is not State.RUNNING or self._deframer.pending < MOST_WAITING
+
+    def deadline(self) -> float | None:
+        """Return when `Tick` is due, in the seconds of `now`; None if there is nothing to wait for."""
+        return self._hello_due if self._state is State.GREETING else None
+
+    def handle(self, input: Input, now: float) -> list[Effect]:
+        """Take in one input at time `now` (seconds, monotonic) and return what to do.
+
+        Nothing that a client does raises. Raises UnexpectedInput for a pair of state and input that cannot be; a
+        closed session ignores everything.
+        """
+        if self._state is State.CLOSED:
+            return []
+        transition = TRANSITIONS.get((self._state, type(input)))
+        if transition is None:
+            raise UnexpectedInput(f"{type(input).__name__} while {self._state.value}")
+        return transition(self, input, now)
+
+    # transitions
+
+    def _open(self, _input: Opened, now: float) -> list[Effect]:
+        self._state = State.GREETING
+        self._hello_due = now + self._hello_timeout
+        hello = messages.hello(self.session_id, self.capabilities)
+        return [Send(frame(hello, Framing.END_OF_MESSAGE))]
+
+    def _receive(self, input: Octets, _now: float) -> list[Effect]:
+        waiting = self._deframer.receive(input.octets)
+        return [] if self._state is State.RUNNING else self._go_on(waiting)
+
+    def _finish_reading(self, _input: PeerClosed, _now: float) -> list[Effect]:
+        self._peer_closed = True
+        return [] if self._state is State.RUNNING else self._go_on(self._deframer.messages())
+
+    def _lose(self, _input: Lost, _now: float) -> list[Effect]:
+        return self._end(Termination.DROPPED, "the connection is lost")
+
+    def _reply(self, input: Replied, _now: float) -> list[Effect]:
+        self._state = State.READY
+        effects = [self._answer(self._opening, input.outcome)]
+        if isinstance(input.outcome, Reply) and input.outcome.ends_session:
+            return [*effects, *self._end(Termination.CLOSED, "closed by its client")]
+        return effects + self._go_on(self._deframer.messages())
+
+    def _kill(self, input: Killed, _now: float) -> list[Effect]:
+        return self._end(input.termination, "ended by the server")
+
+    def _check_time(self, _input: Tick, now: float) -> list[Effect]:
+        due = self.deadline()
+        if due is None or now < due:
+            return []
+        return self._end(Termination.TIMEOUT, "no hello from the client in time")
+
+    # messages
+
+    def _go_on(self, waiting: Any) -> list[Effect]:
+        """Take in the messages that wait, up to the first that has to be executed."""
+        effects: list[Effect] = []
+        try:
+            while self._state in (State.GREETING, State.READY):
+                message = next(waiting, None)
+                if message is None:
+                    break
+                effects += self._greet(message) if self._state is State.GREETING else self._take(message)
+        except FramingError as error:
+            if isinstance(error, MessageTooBig) and self._state is State.READY:
+                effects.append(self._refuse(None, TooBig(str(error), type=ErrorType.TRANSPORT)))
+            return effects + self._end(Termination.DROPPED, str(error))
+        if self._peer_closed and self._state in (State.GREETING, State.READY):
+            effects += self._end(Termination.DROPPED, "closed by its client without close-session")
+        return effects
+
+    def _greet(self, message: bytes) -> list[Effect]:
+        try:
+            self.client_capabilities = messages.read_hello(message)
+        except BadHello as error:
+            return self._end(Termination.BAD_HELLO, str(error))
+        # RFC 6242 section 4.1: chunked framing if both ends announced base:1.1.
+        if BASE_1_1 in self.client_capabilities and BASE_1_1 in self.capabilities:
+            self._deframer.framing = Framing.CHUNKED
+        self._state = State.READY
+        return []
+
+    def _take(self, message: bytes) -> list[Effect]:
+        root = None
+        try:
+            # White space around a message is no part of it, but an XML declaration after it would be an error.
+            root = xml.parse(message.strip())
+            rpc = messages.read_rpc(root)
+        except xml.XmlError as error:
+            return [self._refuse(None, self._malformed(str(error)))]
+        except NetconfError as error:
+            return [self._refuse(root, error)]
+        self.counters.in_rpcs += 1
+        self._opening = rpc.opening
+        self._state = State.RUNNING
+        return [Execute(rpc)]
+
+    def _malformed(self, message: str) -> NetconfError:
+        # RFC 6241 appendix A: malformed-message is returned in base:1.1 sessions only.
+        if self._deframer.framing is Framing.CHUNKED:
+            return MalformedMessage(message)
+        return OperationFailed(message, type=ErrorType.RPC)
+
+    def _refuse(self, message: Any, error: NetconfError) -> Send:
+        self.counters.in_bad_rpcs += 1
+        return self._answer(messages.reply_opening(message), error)
+
+    def _answer(self, opening: bytes, outcome: Reply | NetconfError | RpcErrors) -> Send:
+        if isinstance(outcome, Reply):
+            body = outcome.body
+        else:
+            self.counters.out_rpc_errors += 1
+            body = messages.error_body(outcome)
+        return Send(frame(messages.rpc_reply(opening, body), self._deframer.framing))
+
+    def _end(self, termination: Termination, reason: str) -> list[Effect]:
+        self._state = State.CLOSED
+        self.termination = termination
+        return [CloseTransport(reason)]
+
+
+_Transition = Callable[[Session, Any, float], list[Effect]]
+
+_WHILE_OPEN: Final[Mapping[type, _Transition]] = {
+    Octets: Session._receive,
+    PeerClosed: Session._finish_reading,
+    Lost: Session._lose,
+    Killed: Session._kill,
+    Tick: Session._check_time,
+}
+
+TRANSITIONS: Final[Mapping[tuple[State, type], _Transition]] = {
+    (State.NEW, Opened): Session._open,
+    (State.NEW, Lost): Session._lose,
+    (State.NEW, Killed): Session._kill,
+    **{(State.GREETING, kind): transition for kind, transition in _WHILE_OPEN.items()},
+    **{(State.READY, kind): transition for kind, transition in _WHILE_OPEN.items()},
+    **{(State.RUNNING, kind): transition for kind, transition in _WHILE_OPEN.items()},
+    (State.RUNNING, Replied): Session._reply,
+}
+"""What each input does in each state. A pair that is missing cannot be; CLOSED ignores every input."""

@@ -1,0 +1,165 @@
+"""The sessions that are alive: their ids, how many there may be, who they are, what they count.
+
+Makes each session with its context, ends it when another asks for that, and tells the datastores when it is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from lxml import etree
+
+from headstay.datastore.access import Requester, Source
+from headstay.datastore.stores import Datastores
+from headstay.netconf.capabilities import capabilities
+from headstay.netconf.connection import Channel, Connection
+from headstay.netconf.framing import MOST_OCTETS
+from headstay.netconf.operations import Context, ModelRpc, StateFunction, execute
+from headstay.netconf.operations.monitoring import ServerState, SessionState, Transport, netconf_state
+from headstay.netconf.session import HELLO_TIMEOUT, Session, Termination
+from headstay.netconf.statistics import Counters, Statistics
+
+_LARGEST_SESSION_ID = 4_294_967_295
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one server takes on."""
+
+    unauthenticated: int = 64
+    """SSH connections whose user has not been authenticated yet."""
+    sessions: int = 256
+    """NETCONF sessions, whatever they come in by."""
+    message_octets: int = MOST_OCTETS
+    hello_timeout: float = HELLO_TIMEOUT
+    """Seconds for a client's <hello>."""
+    login_timeout: float = 30
+    """Seconds for a client to authenticate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the server serves; the composition root puts it together."""
+
+    datastores: Datastores
+    state: StateFunction
+    clock: Callable[[], datetime]
+    """The time of day, with its zone."""
+    rpcs: Mapping[tuple[str, str], ModelRpc] = field(default_factory=dict)
+    """The model's own RPCs by (namespace, name)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end of a session, as its transport has established."""
+
+    user: str
+    source: Source
+    transport: Transport
+    host: str | None = None
+    """The client's address, where there is one."""
+    recovery: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    peer: Peer
+    connection: Connection
+    login_time: datetime
+
+
+class Sessions:
+    """All sessions of one server."""
+
+    def __init__(self, service: Service, limits: Limits) -> None:
+        self._service = service
+        self._limits = limits
+        self._live: dict[int, _Live] = {}
+        self._last_id = 0
+        self._started = service.clock()
+        self._capabilities = capabilities(service.datastores.model.modules, service.datastores.names)
+        self._statistics = Statistics()
+        self._past = Counters()
+
+    @property
+    def full(self) -> bool:
+        """Whether there may be no further session."""
+        return len(self._live) >= self._limits.sessions
+
+    def open(self, peer: Peer, channel: Channel) -> Connection:
+        """Start a session on a transport that is ready. Check `full` before."""
+        session_id = self._next_id()
+        requester = Requester(peer.user, session_id, peer.source, peer.recovery)
+        context = Context(self._service.datastores, requester, self, self._service.state, self._service.rpcs)
+        session = Session(
+            session_id,
+            self._capabilities,
+            hello_timeout=self._limits.hello_timeout,
+            most_octets=self._limits.message_octets,
+        )
+        connection = Connection(session, channel, functools.partial(execute, context), self._ended)
+        self._live[session_id] = _Live(peer, connection, self._service.clock())
+        self._statistics.in_sessions += 1
+        _log.info("session %d: %s from %s (%s)", session_id, peer.user, peer.host or "here", peer.source.value)
+        connection.start()
+        return connection
+
+    async def kill(self, session_id: int, by: int) -> bool:
+        """End another session and wait until its locks are released; False if there is none of that id."""
+        victim, killer = self._live.get(session_id), self._live.get(by)
+        if victim is None:
+            return False
+        victim.connection.kill()
+        # Two sessions that kill each other must not wait for each other.
+        ends = [victim.connection.ended, *([killer.connection.closing] if killer else [])]
+        waits = [asyncio.ensure_future(event.wait()) for event in ends]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        return True
+
+    async def end_all(self) -> None:
+        """End every session and wait until their last operations have ended."""
+        connections = [live.connection for live in self._live.values()]
+        for connection in connections:
+            connection.kill(Termination.OTHER)
+        await asyncio.gather(*(connection.ended.wait() for connection in connections))
+
+    def netconf_state(self) -> etree._Element:
+        """Return a tree that holds ietf-netconf-monitoring's netconf-state."""
+        counters = Counters()
+        counters.add(self._past)
+        for live in self._live.values():
+            counters.add(live.connection.session.counters)
+        server = ServerState(self._capabilities, self._states(), self._started, self._statistics, counters)
+        return netconf_state(self._service.datastores, server)
+
+    def _states(self) -> Iterator[SessionState]:
+        for session_id, live in self._live.items():
+            peer, counters = live.peer, live.connection.session.counters
+            yield SessionState(session_id, peer.transport, peer.user, peer.host, live.login_time, counters)
+
+    def _next_id(self) -> int:
+        # RFC 6241 section 8.1 and the model: 1 to 2^32-1, and no two sessions that are alive have the same.
+        session_id = self._last_id
+        while session_id == self._last_id or session_id in self._live:
+            session_id = session_id % _LARGEST_SESSION_ID + 1
+        self._last_id = session_id
+        return session_id
+
+    def _ended(self, connection: Connection) -> None:
+        session = connection.session
+        del self._live[session.session_id]
+        self._past.add(session.counters)
+        if session.termination is Termination.BAD_HELLO:
+            self._statistics.in_bad_hellos += 1
+        elif session.termination in (Termination.DROPPED, Termination.TIMEOUT):
+            self._statistics.dropped_sessions += 1
+        self._service.datastores.session_ended(session.session_id)

@@ -1,0 +1,327 @@
+"""SHELL: NETCONF over SSH (RFC 6242): the subsystem `netconf` and nothing else, strong algorithms only.
+
+Owns authentication's protocol side; who a user is and what opens the door is the `Authenticator`'s to say. asyncssh
+refuses shells, commands, terminals and forwarding by itself unless a server allows them: this one allows none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import asyncssh
+from asyncssh.kex import get_kex_algs
+
+from headstay.datastore.access import Source
+from headstay.errors import StartupError
+from headstay.netconf.connection import Connection
+from headstay.netconf.operations.monitoring import SSH
+from headstay.netconf.sessions import Limits, Peer, Sessions
+
+SUBSYSTEM: Final = "netconf"
+IDLE_CONNECTION: Final = 30.0
+"""Seconds that an authenticated SSH connection may be without a NETCONF session."""
+MOST_FAILURES: Final = 6
+"""Failed attempts to authenticate on one connection."""
+MOST_CHANNELS: Final = 32
+"""Channels on one connection."""
+
+_ALGORITHMS: Final[dict[str, Any]] = {
+    # No finite-field exchange (slow, and on its way out), no chacha20 (asyncssh takes twice the time for it), no SHA-1.
+    "kex_algs": [
+        # Post-quantum, where the OpenSSL underneath has it.
+        *(name for name in ("mlkem768x25519-sha256",) if name.encode() in get_kex_algs()),
+        "curve25519-sha256",
+        "curve25519-sha256@libssh.org",
+        "ecdh-sha2-nistp256",
+        "ecdh-sha2-nistp384",
+        "ecdh-sha2-nistp521",
+    ],
+    "encryption_algs": ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes256-ctr", "aes128-ctr"],
+    "mac_algs": ["hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512"],
+    "signature_algs": [
+        "ssh-ed25519",
+        "sk-ssh-ed25519@openssh.com",
+        "ecdsa-sha2-nistp256",
+        "ecdsa-sha2-nistp384",
+        "ecdsa-sha2-nistp521",
+        "sk-ecdsa-sha2-nistp256@openssh.com",
+        "rsa-sha2-512",
+        "rsa-sha2-256",
+    ],
+    "compression_algs": ["none"],
+}
+_WINDOW = 256 * 1024
+"""Octets that a client may send ahead on a channel."""
+_KEEPALIVE = 60
+"""Seconds between SSH keepalives; three without an answer end a connection whose client vanished."""
+
+_log = logging.getLogger(__name__)
+
+
+class Authenticator(Protocol):
+    """Who may log in."""
+
+    async def verify_password(self, user: str, password: str) -> bool:
+        """Whether this is the user's password. Takes as long for a user that does not exist."""
+
+    def authorized_keys(self, user: str) -> Sequence[str]:
+        """The user's public keys, as OpenSSH lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the SSH server listens and by which key it proves itself."""
+
+    hosts: Sequence[str]
+    """Names or IP addresses of this machine; the empty string stands for all of them."""
+    port: int
+    """0: any free port, the same on every host."""
+    host_key: Path
+    """A private key file."""
+
+
+@dataclass(slots=True)
+class _Doors:
+    """What all connections of one server share."""
+
+    sessions: Sessions
+    authenticator: Authenticator
+    limits: Limits
+    connections: set[_SshConnection]
+
+    @property
+    def crowded(self) -> bool:
+        strangers = sum(1 for connection in self.connections if connection.user is None)
+        everyone = self.limits.sessions + self.limits.unauthenticated
+        return strangers >= self.limits.unauthenticated or len(self.connections) >= everyone
+
+
+class SshListener:
+    """The SSH side of the server."""
+
+    def __init__(self, sessions: Sessions, authenticator: Authenticator, limits: Limits) -> None:
+        self._doors = _Doors(sessions, authenticator, limits, set())
+        self._acceptors: list[asyncssh.SSHAcceptor] = []
+
+    @property
+    def port(self) -> int:
+        """The port that it really listens on."""
+        if not self._acceptors:
+            raise RuntimeError("the server has not been started")
+        return self._acceptors[0].get_port()
+
+    async def start(self, address: Address) -> None:
+        """Listen. Raises StartupError; `stop_accepting` then closes what was opened."""
+        options: dict[str, Any] = {
+            "server_host_keys": [_host_key(address.host_key)],
+            "server_version": "headstay",
+            "login_timeout": self._doors.limits.login_timeout,
+            "keepalive_interval": _KEEPALIVE,
+            "encoding": None,
+            "line_editor": False,
+            "allow_pty": False,
+            "agent_forwarding": False,
+            "gss_host": None,
+            "x509_trusted_certs": None,
+            "window": _WINDOW,
+            **_ALGORITHMS,
+        }
+        for host in address.hosts:
+            port = address.port or (self.port if self._acceptors else 0)
+            try:
+                acceptor = await asyncssh.create_server(lambda: _SshConnection(self._doors), host, port, **options)
+            except OSError as error:
+                raise StartupError(_why_not(host, port, error)) from None
+            self._acceptors.append(acceptor)
+
+    def stop_accepting(self) -> None:
+        """Take no further connection."""
+        for acceptor in self._acceptors:
+            acceptor.close()
+
+    async def stop(self) -> None:
+        """Close every connection and wait until they are closed. Cancel it to cut them."""
+        connections = [connection.close() for connection in list(self._doors.connections)]
+        await asyncio.gather(*connections)
+        for acceptor in self._acceptors:
+            await acceptor.wait_closed()
+
+
+def _host_key(file: Path) -> asyncssh.SSHKey:
+    try:
+        return asyncssh.read_private_key(file)
+    except OSError as error:
+        raise StartupError(f"the SSH host key {file} cannot be read: {error.strerror}") from None
+    except asyncssh.KeyImportError as error:
+        raise StartupError(f"the SSH host key {file} is not a private key without passphrase: {error}") from None
+
+
+def _why_not(host: str, port: int, error: OSError) -> str:
+    where = f"{host or '*'}:{port}"
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"{where} is in use by another program; stop it, or change netconf.port in device.toml"
+        case errno.EACCES:
+            return f"{where} needs privilege; start as root, or change netconf.port in device.toml to 1024 or more"
+        case _:
+            return f"cannot listen on {where}: {error.strerror or error}; check netconf.listen in device.toml"
+
+
+class _SshConnection(asyncssh.SSHServer):
+    """One SSH connection."""
+
+    def __init__(self, doors: _Doors) -> None:
+        self.user: str | None = None
+        """The authenticated user; None until then."""
+        self.host = ""
+        self._doors = doors
+        self._ssh: asyncssh.SSHServerConnection | None = None
+        self._failures = 0
+        self._channels: set[_SshChannel] = set()
+        self._idle: asyncio.TimerHandle | None = None
+
+    async def close(self) -> None:
+        """Close the connection and wait until it is closed."""
+        if self._ssh is not None:
+            self._ssh.close()
+            await self._ssh.wait_closed()
+
+    # what asyncssh reports
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._ssh = conn
+        if (tcp := conn.get_extra_info("socket")) is not None and tcp.family in (socket.AF_INET, socket.AF_INET6):
+            # Nagle's algorithm would cost 45 ms of the set-up of a session.
+            tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.host = (conn.get_extra_info("peername") or ("",))[0]
+        crowded = self._doors.crowded
+        self._doors.connections.add(self)
+        if crowded:
+            _log.warning("a connection from %s is refused: there are too many", self.host)
+            conn.disconnect(asyncssh.DISC_TOO_MANY_CONNECTIONS, "too many connections, try again later")
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._doors.connections.discard(self)
+        self._set_idle(False)
+
+    def begin_auth(self, _username: str) -> bool:
+        return True
+
+    def password_auth_supported(self) -> bool:
+        return True
+
+    async def validate_password(self, username: str, password: str) -> bool:
+        return self._judged(username, await self._doors.authenticator.verify_password(username, password))
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        return self._judged(
+            username, key.public_data in map(_public_data, self._doors.authenticator.authorized_keys(username))
+        )
+
+    def auth_completed(self) -> None:
+        if self._ssh is not None:
+            self.user = self._ssh.get_extra_info("username")
+        self._set_idle(True)
+
+    def session_requested(self) -> _SshChannel:
+        if self._doors.sessions.full or len(self._channels) >= MOST_CHANNELS:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_RESOURCE_SHORTAGE, "too many sessions, try again later")
+        channel = _SshChannel(self, self._doors.sessions)
+        self._channels.add(channel)
+        self._set_idle(False)
+        return channel
+
+    def channel_closed(self, channel: _SshChannel) -> None:
+        """Note that one of the connection's channels is gone."""
+        self._channels.discard(channel)
+        self._set_idle(not self._channels)
+
+    def _judged(self, user: str, right: bool) -> bool:
+        if not right:
+            self._failures += 1
+            _log.warning("login of %r from %s failed", user, self.host)
+            if self._failures >= MOST_FAILURES and self._ssh is not None:
+                self._ssh.disconnect(asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "too many failed attempts")
+        return right
+
+    def _set_idle(self, idle: bool) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        if idle and self._ssh is not None:
+            self._idle = asyncio.get_running_loop().call_later(IDLE_CONNECTION, self._ssh.close)
+
+
+def _public_data(line: str) -> bytes | None:
+    try:
+        return asyncssh.import_public_key(line).public_data
+    except asyncssh.KeyImportError:
+        return None
+
+
+class _SshChannel(asyncssh.SSHServerSession[bytes]):
+    """One channel; with the subsystem started, one NETCONF session."""
+
+    def __init__(self, ssh: _SshConnection, sessions: Sessions) -> None:
+        self._ssh = ssh
+        self._sessions = sessions
+        self._channel: asyncssh.SSHServerChannel[bytes] | None = None
+        self._connection: Connection | None = None
+
+    def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
+        self._channel = chan
+
+    def subsystem_requested(self, subsystem: str) -> bool:
+        return subsystem == SUBSYSTEM and not self._sessions.full
+
+    def session_started(self) -> None:
+        if self._channel is not None and self._ssh.user is not None:
+            peer = Peer(self._ssh.user, Source.DIRECT, SSH, self._ssh.host or None)
+            self._connection = self._sessions.open(peer, _ExitingChannel(self._channel))
+
+    def data_received(self, data: bytes, _datatype: asyncssh.DataType) -> None:
+        if self._connection is not None:
+            self._connection.received(data)
+
+    def eof_received(self) -> bool:
+        if self._connection is not None:
+            self._connection.peer_closed()
+        return True
+
+    def pause_writing(self) -> None:
+        if self._connection is not None:
+            self._connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._connection is not None:
+            self._connection.resume_writing()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        if self._connection is not None:
+            self._connection.lost()
+        self._ssh.channel_closed(self)
+
+
+class _ExitingChannel:
+    """An asyncssh channel that tells its exit status before it closes, so that `ssh -s` ends without an error."""
+
+    def __init__(self, channel: asyncssh.SSHServerChannel[bytes]) -> None:
+        self.write = channel.write
+        self.abort = channel.abort
+        self.pause_reading = channel.pause_reading
+        self.resume_reading = channel.resume_reading
+        self._channel = channel
+
+    def close(self) -> None:
+        if not self._channel.is_closing():
+            self._channel.exit(0)

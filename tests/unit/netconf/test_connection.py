@@ -1,0 +1,176 @@
+"""The shell around a session: slow readers, operations that outlive their session, errors kept from the client."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+from lxml import etree
+
+from fakes_netconf import BOTH, NC, MemoryChannel, hello, tag
+from headstay.errors import DataExists
+from headstay.netconf.connection import Connection
+from headstay.netconf.framing import Deframer, Framing, frame
+from headstay.netconf.messages import OK, Reply
+from headstay.netconf.session import Session, Termination
+
+GET = frame(f'<rpc {NC} message-id="1"><get/></rpc>'.encode(), Framing.CHUNKED)
+
+
+class Stage:
+    """A connection after hello. Operations wait until they are told what comes of them."""
+
+    def __init__(self) -> None:
+        self.channel = MemoryChannel()
+        self.running: list[asyncio.Future[Reply]] = []
+        self.ended: list[Connection] = []
+        session = Session(1, BOTH)
+        self.connection = Connection(session, self.channel, self._execute, self.ended.append)
+        self.connection.start()
+        self.connection.received(frame(hello(*BOTH), Framing.END_OF_MESSAGE))
+        self.channel.written = b""
+
+    def _execute(self, operation: etree._Element) -> asyncio.Future[Reply]:
+        self.running.append(asyncio.get_running_loop().create_future())
+        return self.running[-1]
+
+    async def settle(self) -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    async def ask(self, octets: bytes = GET) -> None:
+        self.connection.received(octets)
+        await self.settle()
+
+    async def finish(self, outcome: Reply | Exception = OK) -> None:
+        operation = self.running.pop(0)
+        if isinstance(outcome, Exception):
+            operation.set_exception(outcome)
+        else:
+            operation.set_result(outcome)
+        await self.settle()
+
+    def replies(self) -> list[etree._Element]:
+        deframer = Deframer()
+        deframer.framing = Framing.CHUNKED
+        octets, self.channel.written = self.channel.written, b""
+        return [etree.fromstring(message) for message in deframer.receive(octets)]
+
+
+async def test_an_operation_is_answered() -> None:
+    stage = Stage()
+    await stage.ask()
+    assert stage.replies() == []
+    await stage.finish()
+    assert len(stage.replies()) == 1
+    assert stage.channel.told == []
+
+
+async def test_a_netconf_error_is_told_and_any_other_is_logged_only(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    await stage.ask()
+    await stage.finish(DataExists("it is there"))
+    assert tag(stage.replies()[0]) == "data-exists"
+    assert not caplog.records
+    await stage.ask()
+    await stage.finish(KeyError("some secret detail"))
+    [reply] = stage.replies()
+    assert tag(reply) == "operation-failed"
+    assert b"secret" not in etree.tostring(reply)
+    assert "Traceback" in caplog.text
+    await stage.ask()
+    await stage.finish()
+    assert len(stage.replies()) == 1
+
+
+async def test_a_client_that_does_not_read_is_not_read_from_and_gets_no_new_reply() -> None:
+    stage = Stage()
+    stage.connection.pause_writing()
+    assert stage.channel.told == ["pause_reading"]
+    stage.connection.received(GET + GET)
+    await stage.settle()
+    await stage.finish()
+    assert stage.replies() == []
+    assert stage.running == []
+    stage.connection.resume_writing()
+    await stage.settle()
+    assert len(stage.replies()) == 1
+    assert len(stage.running) == 1
+    assert stage.channel.told == ["pause_reading", "resume_reading"]
+    await stage.finish()
+
+
+async def test_a_client_that_sends_ahead_without_end_is_not_read_from() -> None:
+    stage = Stage()
+    await stage.ask(GET + b"\n#70000\n" + b" " * 70000)
+    assert stage.channel.told == ["pause_reading"]
+    await stage.finish()
+    assert stage.channel.told == ["pause_reading", "resume_reading"]
+
+
+async def test_an_operation_outlives_its_session_and_only_then_the_session_has_ended() -> None:
+    stage = Stage()
+    await stage.ask()
+    stage.connection.kill()
+    assert stage.channel.told == ["close"]
+    assert stage.connection.closing.is_set()
+    assert not stage.ended
+    await stage.finish()
+    assert stage.ended == [stage.connection]
+    assert stage.connection.ended.is_set()
+    assert stage.replies() == []
+    stage.connection.lost()
+    assert len(stage.ended) == 1
+
+
+async def test_a_killed_session_that_does_not_read_ends_all_the_same() -> None:
+    stage = Stage()
+    await stage.ask()
+    stage.connection.pause_writing()
+    await stage.finish()
+    stage.connection.kill()
+    await stage.settle()
+    assert stage.ended == [stage.connection]
+    stage.connection.lost()
+
+
+async def test_a_lost_transport_is_not_closed_again() -> None:
+    stage = Stage()
+    stage.connection.lost()
+    assert stage.channel.told == []
+    assert stage.ended == [stage.connection]
+    assert stage.connection.session.termination is Termination.DROPPED
+
+
+async def test_a_transport_that_does_not_close_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headstay.netconf.connection.CLOSE_GRACE", 0)
+    stage = Stage()
+    stage.connection.kill()
+    await stage.settle()
+    await asyncio.sleep(0)
+    assert stage.channel.told == ["close", "abort"]
+
+
+async def test_a_client_without_hello_is_dropped_at_the_deadline() -> None:
+    channel, ended = MemoryChannel(), []  # type: ignore[var-annotated]
+    session = Session(1, BOTH, hello_timeout=0)
+
+    async def nothing(operation: etree._Element) -> Reply:
+        raise AssertionError
+
+    Connection(session, channel, nothing, ended.append).start()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert channel.told == ["close"]
+    assert session.termination is Termination.TIMEOUT
+    ended[0].lost()
+
+
+async def test_the_log_names_the_session_and_no_content(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="headstay")
+    stage = Stage()
+    await stage.ask()
+    await stage.finish(Reply(b"<ok/>", ends_session=True))
+    assert [record.message for record in caplog.records] == ["session 1 ended: closed by its client"]
+    stage.connection.lost()

@@ -1,0 +1,298 @@
+"""The session core: what a client may do to it, and what it answers. No socket, no clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
+
+from fakes_netconf import BOTH, NC, hello, tag
+from headstay import xml
+from headstay.errors import DataExists, DataMissing, RpcErrors
+from headstay.netconf.framing import Deframer, Framing, frame
+from headstay.netconf.messages import OK, Reply
+from headstay.netconf.session import (
+    TRANSITIONS,
+    CloseTransport,
+    Effect,
+    Execute,
+    Input,
+    Killed,
+    Lost,
+    Octets,
+    Opened,
+    PeerClosed,
+    Replied,
+    Send,
+    Session,
+    State,
+    Termination,
+    Tick,
+    UnexpectedInput,
+)
+
+GET = f'<rpc {NC} message-id="1"><get/></rpc>'.encode()
+
+
+class Talk:
+    """A session after its hello, and what it sent since."""
+
+    def __init__(self, *capabilities: str, **options: Any) -> None:
+        self.framing = Framing.CHUNKED if BOTH[1] in (capabilities or BOTH) else Framing.END_OF_MESSAGE
+        self.session = Session(1, BOTH, **options)
+        self.session.handle(Opened(), 0)
+        assert self.give(frame(hello(*(capabilities or BOTH)), Framing.END_OF_MESSAGE)) == []
+
+    def give(self, octets: bytes) -> list[Effect]:
+        return self.session.handle(Octets(octets), 0)
+
+    def say(self, *messages: bytes) -> list[Effect]:
+        return self.give(b"".join(frame(message, self.framing) for message in messages))
+
+    def replied(self, outcome: Any = OK) -> list[Effect]:
+        return self.session.handle(Replied(outcome), 0)
+
+    def read(self, effect: Effect) -> etree._Element:
+        assert isinstance(effect, Send)
+        deframer = Deframer()
+        deframer.framing = self.framing
+        [message] = deframer.receive(effect.octets)
+        return etree.fromstring(message)
+
+
+def kinds(effects: list[Effect]) -> list[type]:
+    return [type(effect) for effect in effects]
+
+
+# hello
+
+
+def test_the_server_speaks_first_and_both_then_use_chunks() -> None:
+    session = Session(4, BOTH)
+    [sent] = session.handle(Opened(), 0)
+    assert isinstance(sent, Send)
+    assert sent.octets.endswith(b"]]>]]>")
+    assert b"<session-id>4</session-id>" in sent.octets
+    talk = Talk()
+    assert talk.session.client_capabilities == set(BOTH)
+    assert kinds(talk.say(GET)) == [Execute]
+    assert talk.replied() == [
+        Send(frame(f'<rpc-reply {NC} message-id="1"><ok/></rpc-reply>'.encode(), Framing.CHUNKED))
+    ]
+
+
+@pytest.mark.parametrize("announced", [(BOTH[0],), (BOTH[0], "urn:x")])
+def test_without_base_1_1_on_both_ends_messages_end_by_a_delimiter(announced: tuple[str, ...]) -> None:
+    talk = Talk(*announced)
+    assert kinds(talk.say(GET)) == [Execute]
+    [sent] = talk.replied()
+    assert isinstance(sent, Send)
+    assert sent.octets.endswith(b"</rpc-reply>]]>]]>")
+
+
+def test_hello_and_first_rpc_may_come_in_one_read() -> None:
+    session = Session(1, BOTH)
+    session.handle(Opened(), 0)
+    octets = frame(hello(*BOTH), Framing.END_OF_MESSAGE) + frame(GET, Framing.CHUNKED)
+    assert kinds(session.handle(Octets(octets), 0)) == [Execute]
+
+
+@pytest.mark.parametrize("message", [hello(), b"<hello", GET, hello(BOTH[0]).replace(b"</h", b"<session-id/></h")])
+def test_a_bad_hello_ends_the_session_without_a_word(message: bytes) -> None:
+    session = Session(1, BOTH)
+    session.handle(Opened(), 0)
+    assert kinds(session.handle(Octets(frame(message, Framing.END_OF_MESSAGE)), 0)) == [CloseTransport]
+    assert session.termination is Termination.BAD_HELLO
+    assert session.counters.in_bad_rpcs == 0
+
+
+def test_a_client_has_thirty_seconds_for_its_hello() -> None:
+    session = Session(1, BOTH)
+    assert session.deadline() is None
+    session.handle(Opened(), 100)
+    assert session.deadline() == 130
+    assert session.handle(Tick(), 129.9) == []
+    assert kinds(session.handle(Tick(), 130)) == [CloseTransport]
+    assert session.termination is Termination.TIMEOUT
+
+
+def test_after_hello_there_is_no_deadline() -> None:
+    talk = Talk()
+    assert talk.session.deadline() is None
+    assert talk.session.handle(Tick(), 1e9) == []
+
+
+# rpcs
+
+
+def test_rpcs_run_one_after_the_other_and_replies_keep_their_order() -> None:
+    talk = Talk()
+    first, second = GET, GET.replace(b'"1"', b'"2"')
+    assert kinds(talk.say(first, second, b"<x/>")) == [Execute]
+    effects = talk.replied()
+    assert kinds(effects) == [Send, Execute]
+    assert talk.read(effects[0]).get("message-id") == "1"
+    effects = talk.replied()
+    assert kinds(effects) == [Send, Send]
+    assert talk.read(effects[0]).get("message-id") == "2"
+    assert tag(talk.read(effects[1])) == "unknown-namespace"
+
+
+def test_what_waits_is_bounded() -> None:
+    talk = Talk()
+    talk.say(GET)
+    assert talk.session.wants_octets
+    talk.give(b"\n#65536\n" + b" " * 65536)
+    assert not talk.session.wants_octets
+    talk.replied()
+    assert talk.session.wants_octets
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (b"<rpc", "malformed-message"),
+        (b"", "malformed-message"),
+        (b"<!DOCTYPE rpc>" + GET, "malformed-message"),
+        (b"\xff\xfe", "malformed-message"),
+        (f"<rpc {NC}><get/></rpc>".encode(), "missing-attribute"),
+        (hello(BOTH[0]), "unknown-element"),
+    ],
+)
+def test_a_bad_message_is_answered_and_the_session_stays(message: bytes, expected: str) -> None:
+    talk = Talk()
+    octets = frame(message, Framing.CHUNKED) if message else b"\n#1\n \n##\n"
+    [sent] = talk.give(octets)
+    assert tag(talk.read(sent)) == expected
+    assert talk.read(sent).findtext(f"{{{xml.NETCONF}}}rpc-error/{{{xml.NETCONF}}}error-type") == "rpc"
+    assert kinds(talk.say(GET)) == [Execute]
+    counters = talk.session.counters
+    assert (counters.in_rpcs, counters.in_bad_rpcs, counters.out_rpc_errors) == (1, 1, 1)
+
+
+def test_malformed_message_is_for_base_1_1_only() -> None:
+    talk = Talk(BOTH[0])
+    [sent] = talk.say(b"<rpc")
+    assert tag(talk.read(sent)) == "operation-failed"
+    assert kinds(talk.say(GET)) == [Execute]
+
+
+def test_white_space_and_a_declaration_before_a_message_do_no_harm() -> None:
+    talk = Talk(BOTH[0])
+    assert kinds(talk.say(b'\n <?xml version="1.0" encoding="UTF-8"?>\n' + GET + b"\n")) == [Execute]
+
+
+def test_errors_become_rpc_errors_and_count_once_a_reply() -> None:
+    talk = Talk()
+    talk.say(GET)
+    [sent] = talk.replied(RpcErrors([DataExists("a"), DataMissing("b")]))
+    assert len(talk.read(sent)) == 2
+    assert talk.read(sent).get("message-id") == "1"
+    assert talk.session.counters.out_rpc_errors == 1
+
+
+def test_wrong_framing_ends_the_session_after_what_came_before() -> None:
+    talk = Talk()
+    assert kinds(talk.give(frame(GET, Framing.CHUNKED) + b"rubbish")) == [Execute]
+    assert kinds(talk.replied()) == [Send, CloseTransport]
+    assert talk.session.termination is Termination.DROPPED
+
+
+def test_a_message_too_big_is_said_so_and_ends_the_session() -> None:
+    talk = Talk(most_octets=1000)
+    effects = talk.give(b"\n#1001\n")
+    assert kinds(effects) == [Send, CloseTransport]
+    assert tag(talk.read(effects[0])) == "too-big"
+
+
+# the end
+
+
+def test_close_session_is_answered_and_what_follows_is_ignored() -> None:
+    talk = Talk()
+    talk.say(GET, GET)
+    assert kinds(talk.replied(Reply(b"<ok/>", ends_session=True))) == [Send, CloseTransport]
+    assert talk.session.termination is Termination.CLOSED
+    assert talk.say(GET) == []
+    assert talk.session.handle(Lost(), 0) == []
+
+
+def test_a_client_that_stops_sending_gets_its_answers() -> None:
+    talk = Talk()
+    talk.say(GET, GET)
+    assert talk.session.handle(PeerClosed(), 0) == []
+    assert kinds(talk.replied()) == [Send, Execute]
+    assert kinds(talk.replied()) == [Send, CloseTransport]
+    assert talk.session.termination is Termination.DROPPED
+
+
+def test_a_client_that_goes_away_between_rpcs() -> None:
+    talk = Talk()
+    assert kinds(talk.session.handle(PeerClosed(), 0)) == [CloseTransport]
+
+
+def test_killed_while_an_rpc_runs() -> None:
+    talk = Talk()
+    talk.say(GET)
+    assert kinds(talk.session.handle(Killed(), 0)) == [CloseTransport]
+    assert talk.session.termination is Termination.KILLED
+    assert talk.replied() == []
+
+
+def test_a_lost_transport_gets_nothing_more() -> None:
+    talk = Talk()
+    talk.say(GET)
+    assert kinds(talk.session.handle(Lost(), 0)) == [CloseTransport]
+    assert talk.replied() == []
+    assert talk.session.termination is Termination.DROPPED
+
+
+# the table
+
+INPUTS: dict[type, Input] = {
+    Opened: Opened(),
+    Octets: Octets(frame(GET, Framing.CHUNKED)),
+    PeerClosed: PeerClosed(),
+    Lost: Lost(),
+    Replied: Replied(OK),
+    Killed: Killed(),
+    Tick: Tick(),
+}
+STEPS = st.lists(
+    st.one_of(
+        st.sampled_from([Opened(), PeerClosed(), Lost(), Replied(OK), Replied(DataExists("x")), Killed(), Tick()]),
+        st.binary(max_size=20).map(Octets),
+        st.sampled_from([frame(hello(*BOTH), Framing.END_OF_MESSAGE), frame(GET, Framing.CHUNKED)]).map(Octets),
+    ),
+    max_size=12,
+)
+
+
+@given(STEPS)
+def test_every_state_takes_every_input_or_says_that_it_cannot_be(steps: list[Input]) -> None:
+    session = Session(1, BOTH)
+    closings = 0
+    for now, step in enumerate(steps):
+        state = session.state
+        try:
+            effects = session.handle(step, now)
+        except UnexpectedInput:
+            assert (state, type(step)) not in TRANSITIONS
+            assert session.state is state
+            continue
+        assert state is State.CLOSED or (state, type(step)) in TRANSITIONS
+        closings += kinds(effects).count(CloseTransport)
+        assert kinds(effects).count(Execute) <= 1
+        assert (session.state is State.RUNNING) == (
+            Execute in kinds(effects) or session.state is state is State.RUNNING
+        )
+        assert (session.state is State.CLOSED) == (session.termination is not None) == (closings == 1)
+        assert state is not State.CLOSED or effects == []
+
+
+def test_the_table_names_every_state_and_input_that_there_is() -> None:
+    assert {state for state, _ in TRANSITIONS} == set(State) - {State.CLOSED}
+    assert {kind for _, kind in TRANSITIONS} == set(INPUTS)

@@ -1,0 +1,132 @@
+"""The sessions of a server: their ids, how they end each other, what is counted."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from lxml import etree
+
+from fakes_netconf import BOTH, MOMENT, NC, MemoryChannel, hello, make_datastores, no_state
+from headstay import xml
+from headstay.datastore.access import Requester, Source
+from headstay.datastore.stores import Name
+from headstay.netconf.connection import Connection
+from headstay.netconf.framing import Framing, frame
+from headstay.netconf.operations.monitoring import SSH
+from headstay.netconf.sessions import Limits, Peer, Service, Sessions
+
+
+class Server:
+    """Sessions without a network."""
+
+    def __init__(self, most: int = 256) -> None:
+        self.datastores = make_datastores()
+        self.sessions = Sessions(Service(self.datastores, no_state, lambda: MOMENT), Limits(sessions=most))
+
+    def open(self) -> Connection:
+        connection = self.sessions.open(Peer("admin", Source.DIRECT, SSH), MemoryChannel())
+        connection.received(frame(hello(*BOTH), Framing.END_OF_MESSAGE))
+        return connection
+
+    def counted(self) -> dict[str, int]:
+        [statistics] = self.sessions.netconf_state().iter(f"{{{xml.MONITORING}}}statistics")
+        return {xml.local_name(leaf): int(leaf.text or "") for leaf in statistics[1:] if leaf.text != "0"}
+
+
+def rpc(text: str) -> bytes:
+    return frame(f'<rpc {NC} message-id="1">{text}</rpc>'.encode(), Framing.CHUNKED)
+
+
+def kill(connection: Connection) -> bytes:
+    return rpc(f"<kill-session><session-id>{connection.session.session_id}</session-id></kill-session>")
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_ids_increase_and_none_is_given_twice() -> None:
+    server = Server()
+    connections = [server.open() for _ in range(3)]
+    assert [connection.session.session_id for connection in connections] == [1, 2, 3]
+    connections[2].lost()
+    assert server.open().session.session_id == 4
+
+
+async def test_after_the_largest_id_comes_the_first_free_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headstay.netconf.sessions._LARGEST_SESSION_ID", 3)
+    server = Server()
+    first, second, _ = [server.open() for _ in range(3)]
+    second.lost()
+    assert server.open().session.session_id == 2
+    first.lost()
+    assert server.open().session.session_id == 1
+
+
+async def test_full() -> None:
+    server = Server(most=1)
+    assert not server.sessions.full
+    connection = server.open()
+    assert server.sessions.full
+    connection.lost()
+    assert not server.sessions.full
+
+
+async def test_two_sessions_that_kill_each_other_at_once_both_end() -> None:
+    server = Server()
+    first, second = server.open(), server.open()
+    first.received(kill(second))
+    second.received(kill(first))
+    await settle()
+    assert first.ended.is_set()
+    assert second.ended.is_set()
+    assert len(list(server.sessions.netconf_state().iter(f"{{{xml.MONITORING}}}session"))) == 0
+
+
+async def test_the_killer_hears_of_it_only_when_the_locks_are_released() -> None:
+    server = Server()
+    first, second = server.open(), server.open()
+    await server.datastores.lock(Requester("admin", 1, Source.DIRECT), Name.RUNNING)
+    assert await server.sessions.kill(first.session.session_id, by=second.session.session_id)
+    assert not server.datastores.locks()
+    assert not await server.sessions.kill(first.session.session_id, by=second.session.session_id)
+
+
+async def test_what_past_sessions_counted_stays_in_the_total() -> None:
+    server = Server()
+    first, second, third = server.open(), server.open(), server.open()
+    first.received(rpc("<get/>") + frame(b"<a/>", Framing.CHUNKED))
+    await settle()
+    before = server.counted()
+    assert before == {"in-sessions": 3, "in-rpcs": 1, "in-bad-rpcs": 1, "out-rpc-errors": 1}
+    first.received(rpc("<close-session/>"))
+    second.lost()
+    third.kill()
+    await settle()
+    assert server.counted() == {**before, "in-rpcs": 2, "dropped-sessions": 1}
+
+
+async def test_a_bad_hello_is_counted_as_such_only() -> None:
+    server = Server()
+    connection = server.sessions.open(Peer("admin", Source.DIRECT, SSH), MemoryChannel())
+    connection.received(b"<hello/>]]>]]>")
+    assert server.counted() == {"in-sessions": 1, "in-bad-hellos": 1}
+
+
+async def test_ending_all_is_no_drop() -> None:
+    server = Server()
+    connections = [server.open() for _ in range(3)]
+    await server.sessions.end_all()
+    assert all(connection.ended.is_set() for connection in connections)
+    assert server.counted() == {"in-sessions": 3}
+
+
+async def test_each_session_shows_its_own_counters() -> None:
+    server = Server()
+    first, _ = server.open(), server.open()
+    first.received(rpc("<get/>"))
+    await settle()
+    entries: list[etree._Element] = list(server.sessions.netconf_state().iter(f"{{{xml.MONITORING}}}session"))
+    assert [entry.findtext(f"{{{xml.MONITORING}}}in-rpcs") for entry in entries] == ["1", "0"]
