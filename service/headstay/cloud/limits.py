@@ -1,0 +1,91 @@
+"""The cloud's bounds on time, size and number, and the tally of failures that slows guessing down.
+
+Owns numbers and one small table. Knows no socket and no clock: time is an argument.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many failures in a row one key may have before it has to wait."""
+
+    burst: int
+    """Failures that are allowed at once."""
+    seconds: float
+    """After this time one more is allowed."""
+    most: int
+    """Keys that are remembered; beyond them the one that failed longest ago is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Every bound of the cloud in one place. Times are seconds."""
+
+    handshake: float = 10.0
+    """A TLS handshake that takes longer is closed (design section 4)."""
+    request_head: float = 10.0
+    """A connection that brings no whole request head in this time is closed (design section 4)."""
+    request_body: float = 10.0
+    """A request whose body takes longer is answered with 408."""
+    goodbye: float = 2.0
+    """How long a peer may take over our last message and the close; then its connection is cut."""
+    silence: float = 1_800.0
+    """A main connection on which nothing was heard for this long is dead: thrice the longest keepalive interval."""
+    outbox: int = 64
+    """Messages that may wait for one slow reader; more and its connection is cut."""
+    exchange_life: float = 30.0
+    exchanges: int = 4_096
+    """SCRAM exchanges under way in the whole cloud; beyond them the answer is `busy`."""
+    exchanges_per_serial: int = 4
+    """Beyond them the oldest of this serial is dropped, so that one serial cannot fill the table."""
+    token_life: float = 900.0
+    """Longer than three usual keepalive intervals, so that a device that lost its connection can register at once."""
+    tokens_per_serial: int = 4
+    ticket_life: float = 30.0
+    tickets_per_serial: int = 8
+    busy_retry: float = 5.0
+    """The `retry-after` of an answer `busy` that has no better one."""
+    failures_of_serial: Allowance = field(default_factory=lambda: Allowance(burst=10, seconds=6.0, most=65_536))
+    failures_of_address: Allowance = field(default_factory=lambda: Allowance(burst=60, seconds=1.0, most=65_536))
+
+
+class Failures:
+    """Counts failures by key and says how long a key has to wait: a leaky bucket, kept as one time for each key."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        self._allowance = allowance
+        # key -> when its bucket will have run dry, the key that failed longest ago first
+        self._dry_at: OrderedDict[str, float] = OrderedDict()
+
+    def wait(self, key: str, now: float) -> float:
+        """Return for how many seconds `key` has to wait before it may try again; 0 when it may now."""
+        full = (self._allowance.burst - 1) * self._allowance.seconds
+        return max(0.0, self._dry_at.get(key, now) - now - full)
+
+    def count(self, key: str, now: float) -> None:
+        """Count one failure of `key`."""
+        self._dry_at[key] = max(self._dry_at.get(key, now), now) + self._allowance.seconds
+        self._dry_at.move_to_end(key)
+        while len(self._dry_at) > self._allowance.most or next(iter(self._dry_at.values())) <= now:
+            self._dry_at.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._dry_at)
+
+
+def origin_of(address: str) -> str:
+    """Return the key under which an address is counted: IPv6 by its /64, since one host has a whole one."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))

@@ -1,0 +1,386 @@
+"""The registry: which serial numbers were added, with which password verifier, and what is durable about them.
+
+Owns the database: its tables, its version, and every statement. Knows no socket and no session. Written with
+SQLAlchemy's own constructs only, so that it suits PostgreSQL too; what SQLite alone needs stands in `_prepare_sqlite`.
+Every time is UTC and an argument. A serial is compared folded (`fold`), and shown as it was first spelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import re
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    URL,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Row,
+    String,
+    Table,
+    TypeDecorator,
+    UniqueConstraint,
+    delete,
+    event,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from headstay.errors import HeadstayError, StartupError, WireError
+from headstay.wire import SERIAL_PATTERN
+from headstay.wire.messages import Report
+from headstay.wire.scram import Verifier
+
+SCHEMA_VERSION = 1
+REPORTS_KEPT = 10_000
+"""Reports of one device that are kept; older ones are deleted now and then, so that no device fills the disk."""
+_REPORTS_CHECKED = 100
+"""A device's reports are counted whenever a sequence number is divisible by this."""
+
+_SERIAL = re.compile(SERIAL_PATTERN)
+
+
+class UtcDateTime(TypeDecorator[datetime.datetime]):
+    """A time in UTC, also where the database forgets time zones as SQLite does."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime.datetime | None, dialect: Dialect) -> datetime.datetime | None:  # noqa: ARG002
+        """Turn an aware time into UTC."""
+        return None if value is None else value.astimezone(datetime.UTC)
+
+    def process_result_value(self, value: datetime.datetime | None, dialect: Dialect) -> datetime.datetime | None:  # noqa: ARG002
+        """Say that what was stored is UTC."""
+        return value.replace(tzinfo=datetime.UTC) if value is not None and value.tzinfo is None else value
+
+
+_metadata = MetaData()
+_schema = Table("schema", _metadata, Column("version", Integer, primary_key=True))
+_devices = Table(
+    "device",
+    _metadata,
+    Column("folded", String(63), primary_key=True),
+    Column("serial", String(63), nullable=False),
+    Column("salt", LargeBinary),
+    Column("iterations", Integer),
+    Column("stored_key", LargeBinary),
+    Column("server_key", LargeBinary),
+    Column("added_at", UtcDateTime, nullable=False),
+    Column("last_seen_at", UtcDateTime),
+    Column("model", String(255)),
+    Column("software", String(255)),
+    Column("online_generation", BigInteger),
+    Column("online_since", UtcDateTime),
+    Column("online_address", String(64)),
+)
+# Apart from `device`: a serial that is removed and added again must never be given a generation twice.
+_generations = Table(
+    "generation",
+    _metadata,
+    Column("folded", String(63), primary_key=True),
+    Column("last", BigInteger, nullable=False),
+)
+_reports = Table(
+    "report",
+    _metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("folded", String(63), ForeignKey("device.folded", ondelete="CASCADE"), nullable=False),
+    Column("boot_id", String(64), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("time", String(64), nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("body", JSON, nullable=False),
+    UniqueConstraint("folded", "boot_id", "sequence"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Online:
+    """The main connection that a device holds now."""
+
+    generation: int
+    since: datetime.datetime
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A serial number that was added."""
+
+    serial: str
+    """As it was spelled when it was added."""
+    verifier: Verifier | None
+    """None when the cloud holds no password for it."""
+    added_at: datetime.datetime
+    last_seen_at: datetime.datetime | None
+    model: str | None
+    software: str | None
+    online: Online | None
+
+
+def is_serial(text: str) -> bool:
+    """Return whether `text` has the form of a serial number (design section 2)."""
+    return _SERIAL.fullmatch(text) is not None
+
+
+def fold(serial: str) -> str:
+    """Return the form in which serial numbers are compared. Raises WireError if it is none."""
+    if not is_serial(serial):
+        raise WireError("the serial number is malformed")
+    return serial.lower()
+
+
+class RegistryUnavailable(HeadstayError):
+    """The database cannot do what it was asked just now: a full disk, a lost server. Trying again may help."""
+
+
+class Registry:
+    """The open registry. One process at a time has it open: the holder of the state directory's lock."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        # SQLite lets one write at a time and makes the others fail or poll; waiting here is fair and in order.
+        self._writing = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, path: Path) -> Registry:
+        """Open the SQLite registry at `path`, made when it is missing; nobody is online in it yet.
+
+        Raises StartupError when it is corrupt, unreadable or of a later version. Call close() in the end.
+        """
+        try:
+            # Made here for its mode: it holds password verifiers, and SQLite gives its side files the same mode.
+            path.touch(mode=0o600)  # noqa: ASYNC240 (once, before anything is served)
+        except OSError as error:
+            raise StartupError(f"{path}: the registry cannot be written: {error.strerror}") from None
+        engine = create_async_engine(
+            URL.create("sqlite+aiosqlite", database=str(path)), hide_parameters=True, connect_args={"timeout": 10}
+        )
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        registry = cls(engine)
+        try:
+            version = await registry._make_tables()
+        except RegistryUnavailable as error:
+            await engine.dispose()
+            raise StartupError(
+                f"{path}: the registry cannot be used ({error}); restore it from a backup or move it away"
+            ) from None
+        if version != SCHEMA_VERSION:
+            await engine.dispose()
+            raise StartupError(f"{path}: the registry has version {version}, this cloud knows {SCHEMA_VERSION} only")
+        return registry
+
+    async def close(self) -> None:
+        """Close the database; what was written is durable already."""
+        await self._engine.dispose()
+
+    # devices ------------------------------------------------------------------------------------------
+
+    async def device(self, folded: str) -> Device | None:
+        """Return the device of a folded serial, or None if it was not added."""
+        async with self._read() as connection:
+            row = (await connection.execute(select(_devices).where(_devices.c.folded == folded))).one_or_none()
+        return None if row is None else _device(row)
+
+    async def devices(self) -> list[Device]:
+        """Return all devices, in the order of their folded serials."""
+        async with self._read() as connection:
+            rows = (await connection.execute(select(_devices).order_by(_devices.c.folded))).all()
+        return [_device(row) for row in rows]
+
+    async def add(self, serial: str, verifier: Verifier | None, now: datetime.datetime) -> bool:
+        """Add a serial; False if it was there already, and then nothing is changed. Raises WireError if malformed."""
+        row = {"folded": fold(serial), "serial": serial, "added_at": now, **_columns(verifier)}
+        try:
+            async with self._write() as connection:
+                await connection.execute(insert(_devices).values(row))
+        except IntegrityError:
+            return False
+        return True
+
+    async def set_verifier(self, folded: str, verifier: Verifier) -> bool:
+        """Give a serial another password; False if it was not added."""
+        async with self._write() as connection:
+            statement = update(_devices).where(_devices.c.folded == folded).values(_columns(verifier))
+            return (await connection.execute(statement)).rowcount > 0
+
+    async def remove(self, folded: str) -> bool:
+        """Remove a serial with its reports; False if it was not added."""
+        async with self._write() as connection:
+            return (await connection.execute(delete(_devices).where(_devices.c.folded == folded))).rowcount > 0
+
+    # connections --------------------------------------------------------------------------------------
+
+    async def register(self, folded: str, model: str, software: str) -> int | None:
+        """Note what a device says of itself and return its next generation; None if it was not added."""
+        async with self._write() as connection:
+            noted = await connection.execute(
+                update(_devices).where(_devices.c.folded == folded).values(model=model, software=software)
+            )
+            if noted.rowcount == 0:
+                return None
+            mine = _generations.c.folded == folded
+            counted = await connection.execute(
+                update(_generations).where(mine).values(last=_generations.c.last + 1).returning(_generations.c.last)
+            )
+            generation = counted.scalar_one_or_none()
+            if generation is None:
+                await connection.execute(insert(_generations).values(folded=folded, last=1))
+            return 1 if generation is None else int(generation)
+
+    async def mark_online(self, folded: str, online: Online) -> bool:
+        """Note that a device is connected; False if it was removed or a newer generation is connected."""
+        current = or_(_devices.c.online_generation.is_(None), _devices.c.online_generation <= online.generation)
+        statement = (
+            update(_devices)
+            .where(_devices.c.folded == folded, current)
+            .values(
+                online_generation=online.generation,
+                online_since=online.since,
+                online_address=online.address,
+                last_seen_at=online.since,
+            )
+        )
+        async with self._write() as connection:
+            return (await connection.execute(statement)).rowcount > 0
+
+    async def mark_offline(self, folded: str, generation: int, now: datetime.datetime) -> bool:
+        """Note that a connection ended; False, and nothing changes, unless `generation` is the one that is online."""
+        statement = (
+            update(_devices)
+            .where(_devices.c.folded == folded, _devices.c.online_generation == generation)
+            .values(online_generation=None, online_since=None, online_address=None, last_seen_at=now)
+        )
+        async with self._write() as connection:
+            return (await connection.execute(statement)).rowcount > 0
+
+    # reports ------------------------------------------------------------------------------------------
+
+    async def store_report(self, folded: str, report: Report, now: datetime.datetime) -> bool:
+        """Store a report, durably when this returns; a report that is there already is left as it is.
+
+        Returns False if the serial was removed.
+        """
+        mine = (_reports.c.folded == folded, _reports.c.boot_id == report.boot_id)
+        row = {
+            "folded": folded,
+            "boot_id": report.boot_id,
+            "sequence": report.sequence,
+            "time": report.time,
+            "received_at": now,
+            "body": report.body,
+        }
+        try:
+            async with self._write() as connection:
+                there = select(_reports.c.id).where(*mine, _reports.c.sequence == report.sequence)
+                if (await connection.execute(there)).first() is not None:
+                    return True
+                await connection.execute(insert(_reports).values(row))
+                if report.sequence % _REPORTS_CHECKED == 0:
+                    await _delete_oldest_reports(connection, folded)
+        except IntegrityError:  # the foreign key: no such device
+            return False
+        return True
+
+    async def reports(self, folded: str) -> list[Report]:
+        """Return the reports of a device in the order in which they were stored."""
+        statement = select(_reports).where(_reports.c.folded == folded).order_by(_reports.c.id)
+        async with self._read() as connection:
+            rows = (await connection.execute(statement)).all()
+        return [Report(row.boot_id, row.sequence, row.time, row.body) for row in rows]
+
+    # ---------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _write(self) -> AsyncIterator[AsyncConnection]:
+        async with self._writing:
+            try:
+                async with self._engine.begin() as connection:
+                    yield connection
+            except IntegrityError:
+                raise
+            except (SQLAlchemyError, sqlite3.Error) as error:
+                raise _unavailable(error) from None
+
+    @asynccontextmanager
+    async def _read(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self._engine.connect() as connection:
+                yield connection
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise _unavailable(error) from None
+
+    async def _make_tables(self) -> int:
+        async with self._write() as connection:
+            await connection.run_sync(_metadata.create_all)
+            version = (await connection.execute(select(func.max(_schema.c.version)))).scalar_one()
+            if version is None:
+                await connection.execute(insert(_schema).values(version=SCHEMA_VERSION))
+                return SCHEMA_VERSION
+            if version == SCHEMA_VERSION:
+                # Whoever was online was so in a process that is gone: this one holds the lock.
+                await connection.execute(
+                    update(_devices).values(online_generation=None, online_since=None, online_address=None)
+                )
+            return int(version)
+
+
+def _unavailable(error: Exception) -> RegistryUnavailable:
+    # Only what the database itself says: SQLAlchemy's own text adds the statement.
+    return RegistryUnavailable(str(getattr(error, "orig", None) or error))
+
+
+async def _delete_oldest_reports(connection: AsyncConnection, folded: str) -> None:
+    mine = _reports.c.folded == folded
+    newest = select(_reports.c.id).where(mine).order_by(_reports.c.id.desc())
+    oldest_kept = (await connection.execute(newest.offset(REPORTS_KEPT - 1).limit(1))).scalar_one_or_none()
+    if oldest_kept is not None:
+        await connection.execute(delete(_reports).where(mine, _reports.c.id < oldest_kept))
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """Make SQLite durable and strict: it does none of this unless told so on each connection."""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _columns(verifier: Verifier | None) -> dict[str, Any]:
+    if verifier is None:
+        return {}
+    return {
+        "salt": verifier.salt,
+        "iterations": verifier.iterations,
+        "stored_key": verifier.stored_key,
+        "server_key": verifier.server_key,
+    }
+
+
+def _device(row: Row[Any]) -> Device:
+    verifier = None
+    if row.salt is not None:
+        verifier = Verifier(row.salt, row.iterations, row.stored_key, row.server_key)
+    online = None
+    if row.online_generation is not None:
+        online = Online(row.online_generation, row.online_since, row.online_address)
+    return Device(row.serial, verifier, row.added_at, row.last_seen_at, row.model, row.software, online)

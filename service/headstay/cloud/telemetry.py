@@ -1,0 +1,43 @@
+"""CORE: the order of reports on one telemetry subconnection. Owns what may be acknowledged; stores nothing itself.
+
+A device sends its reports in order, the oldest that was never acknowledged first. So the first report of a boot on a
+subconnection sets where this boot begins: what came before was acknowledged here or by another server. From then on
+each report must follow the one before it, or repeat an earlier one. Acknowledgements are cumulative and never reach
+beyond what came on this subconnection and was stored.
+"""
+
+from __future__ import annotations
+
+from headstay.errors import WireError
+from headstay.wire.messages import Report, ReportAck
+
+MOST_BOOTS = 256
+"""Boots of which one subconnection may bring reports."""
+_MOST_TEXT = 64
+_MOST_SEQUENCE = 2**63 - 1
+
+
+class ReportStream:
+    """One telemetry subconnection. For each report: check(), store it, then send what stored() returns."""
+
+    def __init__(self) -> None:
+        # boot-id -> the last sequence number that was stored
+        self._stored: dict[str, int] = {}
+
+    def check(self, report: Report) -> None:
+        """Raise WireError unless `report` may come now. Changes nothing."""
+        if not 1 <= report.sequence <= _MOST_SEQUENCE:
+            raise WireError("the sequence number of a report is out of range")
+        if not 1 <= len(report.boot_id) <= _MOST_TEXT or not 1 <= len(report.time) <= _MOST_TEXT:
+            raise WireError("boot-id or time of a report is empty or too long")
+        last = self._stored.get(report.boot_id)
+        if last is None and len(self._stored) >= MOST_BOOTS:
+            raise WireError("reports of too many boots on one subconnection")
+        if last is not None and report.sequence > last + 1:
+            raise WireError("a report is missing before this one")
+
+    def stored(self, report: Report) -> ReportAck:
+        """Return the acknowledgement to send now that `report`, which check() let pass, is stored durably."""
+        last = max(self._stored.get(report.boot_id, 0), report.sequence)
+        self._stored[report.boot_id] = last
+        return ReportAck(report.boot_id, last)
