@@ -1,0 +1,114 @@
+"""A NETCONF session on the device's local socket, for the local commands: there is one northbound, not two.
+
+Speaks base:1.1, one request at a time, with a time limit on each. Knows no command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+from types import TracebackType
+
+from lxml import etree
+
+from headstay import toml, xml
+from headstay.device_file import DEFAULT_FILE, DEFAULT_STATE_DIR, SOCKET_NAME, DeviceFile
+from headstay.errors import CommandError
+from headstay.netconf.framing import Deframer, Framing, FramingError, frame
+
+_TIME_LIMIT = 10.0
+_HELLO = (
+    f'<hello xmlns="{xml.NETCONF}"><capabilities>'
+    "<capability>urn:ietf:params:netconf:base:1.1</capability></capabilities></hello>"
+).encode()
+
+
+def socket_path(config: Path | None, state_dir: Path | None) -> Path:
+    """Return where the daemon's socket is, from `--config` or `--state-dir`, else from the usual places."""
+    if state_dir is not None:
+        return state_dir / SOCKET_NAME
+    file = config or DEFAULT_FILE
+    if config is None and not file.exists():
+        return DEFAULT_STATE_DIR / SOCKET_NAME
+    return file.absolute().parent / toml.read(file, DeviceFile).state_dir / SOCKET_NAME
+
+
+class LocalSession:
+    """An open session; use it as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        """Connect and exchange hello. Raises CommandError that says what to do."""
+        self._deframer = Deframer()
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(_TIME_LIMIT)
+        try:
+            self._socket.connect(str(path))
+            self._send(_HELLO)
+            self._receive()
+        except OSError as error:
+            self._socket.close()
+            raise CommandError(_advice(path, error)) from None
+        except CommandError:
+            self._socket.close()
+            raise
+        self._deframer.framing = Framing.CHUNKED
+        self._message_id = 0
+
+    def __enter__(self) -> LocalSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # An orderly end, so that the daemon's log does not speak of a dropped session.
+        with contextlib.suppress(CommandError):
+            self.rpc(xml.element(f"{{{xml.NETCONF}}}close-session"))
+        self._socket.close()
+
+    def rpc(self, operation: etree._Element) -> etree._Element:
+        """Send an operation and return its <rpc-reply>. Raises CommandError with the device's own words."""
+        self._message_id += 1
+        rpc = xml.element(f"{{{xml.NETCONF}}}rpc")
+        rpc.set("message-id", str(self._message_id))
+        rpc.append(operation)
+        try:
+            self._send(xml.serialise(rpc))
+            reply = self._receive()
+        except OSError:
+            raise CommandError("the connection to the daemon broke before it answered") from None
+        error = reply.find(f"{{{xml.NETCONF}}}rpc-error")
+        if error is not None:
+            message = error.findtext(f"{{{xml.NETCONF}}}error-message")
+            raise CommandError(message or error.findtext(f"{{{xml.NETCONF}}}error-tag") or "the device refused")
+        return reply
+
+    def _send(self, message: bytes) -> None:
+        self._socket.sendall(frame(message, self._deframer.framing))
+
+    def _receive(self) -> etree._Element:
+        messages = self._deframer.messages()
+        while True:
+            try:
+                message = next(messages, None)
+                if message is not None:
+                    return xml.parse(message)
+                octets = self._socket.recv(65536)
+                if not octets:
+                    raise CommandError("the daemon closed the session")
+                messages = self._deframer.receive(octets)
+            except (FramingError, xml.XmlError) as error:
+                raise CommandError(f"the daemon's answer cannot be read: {error}") from None
+
+
+def _advice(path: Path, error: OSError) -> str:
+    match error:
+        case FileNotFoundError() | ConnectionRefusedError():
+            return (
+                f"no daemon answers at {path}; start it with `headstay device`, or name it with --config or --state-dir"
+            )
+        case PermissionError():
+            return f"{path}: permission denied; only root, the daemon's user and the group headstay may use it"
+        case TimeoutError():
+            return f"the daemon at {path} does not answer"
+    return f"{path}: {error.strerror}"

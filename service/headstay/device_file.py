@@ -1,0 +1,91 @@
+"""`device.toml`: what the daemon is told by whoever installs it. Owns the file's form, not what is done with it.
+
+Everything that can change while the daemon runs is in the datastores instead.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+
+import msgspec
+
+from headstay import toml
+from headstay.errors import StartupError
+from headstay.wire import SERIAL_PATTERN
+
+DEFAULT_FILE = Path("/etc/headstay/device.toml")
+DEFAULT_STATE_DIR = Path("/var/lib/headstay")
+SOCKET_NAME = "netconf.sock"
+"""The local NETCONF socket, in the state directory."""
+
+
+class _Table(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
+    """What all tables of the file share."""
+
+
+class Netconf(_Table, frozen=True):
+    """`[netconf]`: where managers reach the device."""
+
+    listen: tuple[str, ...] = ("0.0.0.0", "::")  # noqa: S104 - a NETCONF server is there to be reached
+    """Addresses."""
+    port: int = 830
+    """RFC 6242's port. 0 takes a free one, which `device.json` in the state directory then names."""
+
+
+class FirstUser(_Table, frozen=True):
+    """`[first-user]`: who may do everything. Its password and keys count at the first start only; later the
+    configuration holds them.
+    """
+
+    name: str
+    password: str | None = None
+    """`$6$…`, or `$0$` and the clear text."""
+    authorized_keys: tuple[str, ...] = ()
+    """Lines as in OpenSSH's authorized_keys."""
+
+
+class DeviceFile(_Table, frozen=True):
+    """The whole file."""
+
+    serial: str
+    first_user: FirstUser
+    model: str = "headstay"
+    """The device's model, as it tells the cloud."""
+    state_dir: Path = DEFAULT_STATE_DIR
+    """Datastores, keys and the local socket. A relative path counts from the file's directory."""
+    startup: bool = False
+    """Whether there is a startup datastore, which a new boot loads (capability `:startup`)."""
+    log_level: str = "info"
+    """debug, info, warning or error."""
+    netconf: Netconf = Netconf()
+
+
+def load(file: Path) -> DeviceFile:
+    """Read and check the file. Raises StartupError, one line that names the file and the key."""
+    found = toml.read(file, DeviceFile)
+    complaint = _complaint(found)
+    if complaint is not None:
+        raise StartupError(f"{file}: {complaint}")
+    return msgspec.structs.replace(found, state_dir=file.absolute().parent / found.state_dir)
+
+
+def _complaint(found: DeviceFile) -> str | None:
+    """Return what is wrong with values that have the right types, the key first."""
+    if not re.fullmatch(SERIAL_PATTERN, found.serial):
+        return "serial: expected 1 to 63 letters, digits, '.', '_' or '-', the first a letter or digit"
+    if found.log_level not in ("debug", "info", "warning", "error"):
+        return "log-level: expected debug, info, warning or error"
+    if not 0 <= found.netconf.port <= 65535:
+        return "netconf.port: expected 0..65535"
+    if not found.netconf.listen:
+        return "netconf.listen: name at least one address"
+    for address in found.netconf.listen:
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            return f"netconf.listen: {address!r} is not an IP address"
+    if found.first_user.password is None and not found.first_user.authorized_keys:
+        return "first-user: give a password or authorized-keys, or nobody can log in"
+    return None

@@ -1,0 +1,269 @@
+"""The main job: an edit-config from the real ncclient brings up a real cloud connection, and what follows from that.
+
+The device, the cloud and the commands are processes of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ncclient import manager
+from ncclient.operations.rpc import RPCError
+
+from end_to_end.processes import Cloud, Device, until
+
+HCM = "urn:headstay:yang:cloud-management"
+SERIAL = "HS-E2E-0001"
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    cloud = Cloud(tmp_path_factory.mktemp("cloud") / "c")
+    cloud.add(SERIAL, PASSWORD)
+    yield cloud
+    cloud.stop()
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[Device]:
+    device = Device(tmp_path / "d", SERIAL)
+    yield device
+    device.stop()
+
+
+@pytest.fixture
+def session(device: Device) -> Iterator[manager.Manager]:
+    with connected(device) as session:
+        yield session
+
+
+def connected(device: Device) -> manager.Manager:
+    return manager.connect(
+        host="127.0.0.1",
+        port=device.port,
+        username="admin",
+        password=Device.PASSWORD,
+        hostkey_verify=False,
+        allow_agent=False,
+        look_for_keys=False,
+        timeout=30,
+    )
+
+
+def configure(session: manager.Manager, content: str) -> None:
+    """Lock, edit-config on candidate, validate, commit, unlock."""
+    config = f'<config><cloud-management xmlns="{HCM}">{content}</cloud-management></config>'
+    with session.locked("candidate"):
+        session.edit_config(target="candidate", config=config)
+        session.validate("candidate")
+        session.commit()
+
+
+def server(cloud: Cloud, password: str = PASSWORD) -> str:
+    return (
+        f"<server><domain>localhost</domain><port>{cloud.port}</port><password>$0${password}</password></server>"
+        f"<tls><trust-anchor>{cloud.trust_anchor}</trust-anchor></tls>"
+    )
+
+
+def connection(session: manager.Manager) -> dict[str, str]:
+    """The operational state of the connection."""
+    wanted = ("subtree", f'<cloud-management xmlns="{HCM}"><connection/></cloud-management>')
+    found = session.get(wanted).data_ele.find(f".//{{{HCM}}}connection")
+    return {leaf.tag.partition("}")[2]: leaf.text for leaf in found}
+
+
+def telemetry(session: manager.Manager) -> set[str]:
+    """The states of all subconnections that carry telemetry."""
+    service = "<subconnection><service>telemetry</service></subconnection>"
+    found = session.get(("subtree", f'<cloud-management xmlns="{HCM}">{service}</cloud-management>')).data_ele
+    return {leaf.text for leaf in found.iter(f"{{{HCM}}}state")}
+
+
+def until_state(session: manager.Manager, state: str) -> dict[str, str]:
+    return until(lambda: connection(session), lambda seen: seen["state"] == state)
+
+
+def test_commit_brings_up_the_connection(cloud: Cloud, device: Device, session: Any) -> None:
+    assert connection(session)["state"] == "unconnected"
+    assert connection(session)["device-state"] == "idle"
+    configure(session, server(cloud))
+    seen = until_state(session, "established")
+    assert seen["device-state"] == "connected"
+    assert seen["server-domain"] == "localhost"
+    assert seen["server-port"] == str(cloud.port)
+    assert seen["server-address"] in ("127.0.0.1", "::1")
+    assert seen["password-source"] == "configured"
+    assert "failure-reason" not in seen
+    listed = cloud.admin("device", "list", "--json").stdout
+    assert f'"{SERIAL}"' in listed
+
+
+def test_nothing_in_clear(cloud: Cloud, device: Device) -> None:
+    with connected(device) as session:
+        configure(session, server(cloud))
+        until_state(session, "established")
+        config = session.get_config("running").xml
+        assert "$aes-256-gcm$" in config
+        assert PASSWORD not in config
+        assert PASSWORD not in session.get().xml
+    device.stop()
+    assert PASSWORD not in device.program.log
+    assert "ticket=" not in device.program.log
+    stored = b"".join(path.read_bytes() for path in device.state_dir.glob("datastore.db*"))
+    assert PASSWORD.encode() not in stored
+
+
+def test_interval_change_keeps_the_connection(cloud: Cloud, session: Any) -> None:
+    configure(session, server(cloud))
+    before = until_state(session, "established")
+    configure(session, "<ping-interval>30</ping-interval><keepalive-interval>20</keepalive-interval>")
+    after = connection(session)
+    assert after["state"] == "established"
+    assert after["connected-at"] == before["connected-at"]
+    assert after["established-count"] == before["established-count"] == "1"
+
+
+def test_service_disabled_and_enabled_keeps_the_connection(cloud: Cloud, session: Any) -> None:
+    configure(session, server(cloud))
+    until(lambda: telemetry(session), lambda seen: seen == {"established"})
+    before = connection(session)
+    configure(session, "<service><name>telemetry</name><enabled>false</enabled></service>")
+    until(lambda: telemetry(session), lambda seen: seen == {"disabled"})
+    configure(session, "<service><name>telemetry</name><enabled>true</enabled></service>")
+    until(lambda: telemetry(session), lambda seen: seen == {"established"})
+    after = connection(session)
+    assert after["connected-at"] == before["connected-at"]
+    assert after["established-count"] == before["established-count"] == "1"
+
+
+def test_wrong_password_is_refused(cloud: Cloud, device: Device, session: Any) -> None:
+    configure(session, server(cloud, "not the password"))
+    seen = until(lambda: connection(session), lambda seen: "failure-reason" in seen)
+    assert seen["failure-reason"] == "authentication-refused"
+    assert seen["state"] == "unconnected"
+    line = device.program.until_line("authentication-failure")
+    assert "bad-proof" in line
+    assert "not the password" not in device.program.log
+    configure(session, server(cloud))
+    until_state(session, "established")
+
+
+def test_serial_that_was_not_added_is_refused(cloud: Cloud, tmp_path: Path) -> None:
+    stranger = Device(tmp_path / "stranger", "HS-UNKNOWN")
+    try:
+        with connected(stranger) as session:
+            configure(session, server(cloud))
+            seen = until(lambda: connection(session), lambda seen: "failure-reason" in seen)
+            assert seen["failure-reason"] == "authentication-refused"
+        assert "unknown-serial" in stranger.program.until_line("authentication-failure")
+    finally:
+        stranger.stop()
+
+
+def test_domain_removed_takes_it_down(cloud: Cloud, session: Any) -> None:
+    configure(session, server(cloud))
+    until_state(session, "established")
+    remove = 'xmlns:nc="urn:ietf:params:xml:ns:netconf:base:1.0" nc:operation="delete"'
+    configure(session, f"<server><domain {remove}/></server>")
+    seen = until_state(session, "unconnected")
+    assert seen["last-down-reason"] == "configuration-changed"
+    assert "connected-at" not in seen
+
+
+def test_disabled_takes_it_down(cloud: Cloud, session: Any) -> None:
+    configure(session, server(cloud))
+    until_state(session, "established")
+    configure(session, "<enabled>false</enabled>")
+    assert until_state(session, "unconnected")["last-down-reason"] == "disabled"
+    configure(session, "<enabled>true</enabled>")
+    until_state(session, "established")
+
+
+def test_certificate_that_does_not_match(cloud: Cloud, session: Any) -> None:
+    configure(session, server(cloud).replace("<domain>localhost<", "<domain>localhost.localdomain<"))
+    seen = until(lambda: connection(session), lambda seen: "failure-reason" in seen)
+    assert seen["failure-reason"] in ("certificate-name-mismatch", "dns-failed")
+
+
+def test_killed_daemon_comes_back_with_its_configuration(cloud: Cloud, device: Device) -> None:
+    with connected(device) as session:
+        configure(session, server(cloud) + "<keepalive-interval>77</keepalive-interval>")
+        until_state(session, "established")
+        committed = session.get_config("running").xml
+    device.program.kill()
+    device.start()
+    with connected(device) as session:
+        until_state(session, "established")
+        after = session.get_config("running").xml
+    assert after.partition("<data>")[2] == committed.partition("<data>")[2]
+    assert "<keepalive-interval>77<" in after
+
+
+def test_cloud_restart_is_survived(cloud: Cloud, session: Any, tmp_path: Path) -> None:
+    own = Cloud(tmp_path / "own")
+    try:
+        own.add(SERIAL)
+        configure(
+            session,
+            f"<server><domain>localhost</domain><port>{own.port}</port></server>"
+            f"<tls><trust-anchor>{own.trust_anchor}</trust-anchor></tls>",
+        )
+        until_state(session, "established")
+        own.program.kill()
+        seen = until_state(session, "unconnected")
+        assert seen["last-down-reason"] == "socket-error"
+    finally:
+        own.stop()
+
+
+def test_removed_serial_is_cut_off(cloud: Cloud, tmp_path: Path) -> None:
+    cloud.add("HS-E2E-REMOVED")
+    device = Device(tmp_path / "removed", "HS-E2E-REMOVED")
+    try:
+        with connected(device) as session:
+            configure(session, server(cloud).replace(f"<password>$0${PASSWORD}</password>", ""))
+            until_state(session, "established")
+            assert cloud.admin("device", "remove", "hs-e2e-removed").returncode == 0
+            seen = until_state(session, "unconnected")
+            assert seen["last-down-reason"] == "removed-from-cloud"
+    finally:
+        device.stop()
+
+
+def test_refused_commit_changes_nothing(cloud: Cloud, session: Any) -> None:
+    before = session.get_config("running").xml
+    nine = "".join(f"<backup-server><domain>b{n}.example</domain></backup-server>" for n in range(9))
+    with pytest.raises(RPCError) as refused:
+        configure(session, nine)
+    assert refused.value.tag == "operation-failed"
+    assert refused.value.app_tag == "too-many-elements"
+    assert session.get_config("running").xml.partition("<data>")[2] == before.partition("<data>")[2]
+
+
+def test_show_state(cloud: Cloud, device: Device, session: Any) -> None:
+    configure(session, server(cloud))
+    until_state(session, "established")
+    shown = device.show("state").stdout.splitlines()
+    assert len(shown) == 19
+    assert shown[0] == "Cloud connection state                      : Established"
+    assert shown[1] == "Device state                                : Request_success"
+    assert all(len(line) <= 80 for line in shown)
+    assert device.state()["state"] == "established"
+
+
+def test_wrong_login_is_refused(device: Device) -> None:
+    with pytest.raises(Exception, match=r"(?i)auth"):
+        manager.connect(
+            host="127.0.0.1",
+            port=device.port,
+            username="admin",
+            password="wrong",
+            hostkey_verify=False,
+            allow_agent=False,
+            look_for_keys=False,
+        )
