@@ -22,6 +22,7 @@ from lxml import etree
 from headstay import __version__, device_file, xml
 from headstay.backend.plan import Backend
 from headstay.backend.report import report_body, state_tree
+from headstay.backend.rpcs import Rpcs
 from headstay.datastore import access, boot
 from headstay.datastore.access import Access, Requester
 from headstay.datastore.disk import Disk
@@ -147,7 +148,8 @@ class _Device:
 
         listen = self._configuration.netconf
         settings = netconf.Settings(Address(listen.listen, listen.port, host_key), self._state_dir / SOCKET_NAME)
-        service = Service(datastores, state, lambda: datetime.datetime.now(datetime.UTC))
+        rpcs = Rpcs(self._model, engine).table()
+        service = Service(datastores, state, lambda: datetime.datetime.now(datetime.UTC), rpcs)
         return NetconfServer(settings, service, _Users(datastores))
 
     def _announce(self, server: NetconfServer, host_key: Path) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from ncclient import manager
 from ncclient.operations.rpc import RPCError
+from ncclient.xml_ import to_ele
 
-from end_to_end.processes import Cloud, Device, until
+from end_to_end.processes import Cloud, Device, command, until
 
 HCM = "urn:headstay:yang:cloud-management"
 SERIAL = "HS-E2E-0001"
@@ -219,6 +220,18 @@ def test_cloud_restart_is_survived(cloud: Cloud, session: Any, tmp_path: Path) -
         assert seen["last-down-reason"] == "socket-error"
     finally:
         own.stop()
+
+
+def test_reconnect(cloud: Cloud, device: Device, session: Any) -> None:
+    configure(session, server(cloud))
+    before = until_state(session, "established")
+    session.dispatch(to_ele(f'<reconnect xmlns="{HCM}"/>'))
+    again = until(lambda: connection(session), lambda seen: seen["established-count"] == "2")
+    assert again["last-down-reason"] == "reconnect-requested"
+    assert again["connected-at"] >= before["connected-at"]
+    done = command("reconnect", "--state-dir", str(device.state_dir))
+    assert done.returncode == 0, done.stderr
+    until(lambda: connection(session), lambda seen: seen["established-count"] == "3")
 
 
 def test_removed_serial_is_cut_off(cloud: Cloud, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
             "headstay.errors",
             "headstay.xml",
             "headstay.engine",
+            "headstay.datastore.access",
             "headstay.datastore.commit",
             "headstay.datastore.difference",
             "headstay.datastore.model",

@@ -5,6 +5,7 @@ Speaks base:1.1, one request at a time, with a time limit on each. Knows no comm
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import socket
 from pathlib import Path
@@ -22,6 +23,13 @@ _HELLO = (
     f'<hello xmlns="{xml.NETCONF}"><capabilities>'
     "<capability>urn:ietf:params:netconf:base:1.1</capability></capabilities></hello>"
 ).encode()
+
+
+def add_where(parser: argparse.ArgumentParser) -> None:
+    """Let a local command's line say which daemon is meant."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--config", type=Path, metavar="FILE", help="the daemon's device.toml")
+    where.add_argument("--state-dir", type=Path, metavar="DIR", help="the daemon's state directory")
 
 
 def socket_path(config: Path | None, state_dir: Path | None) -> Path:

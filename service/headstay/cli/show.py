@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from headstay import xml
-from headstay.cli.local_session import LocalSession, socket_path
+from headstay.cli.local_session import LocalSession, add_where, socket_path
 from headstay.engine import reasons
 
 _NONE = "N/A"
@@ -26,9 +26,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     things = parser.add_subparsers(title="what to show", metavar="WHAT", required=True)
     state = things.add_parser("state", help="the cloud connection", description="Show the cloud connection's state.")
-    where = state.add_mutually_exclusive_group()
-    where.add_argument("--config", type=Path, metavar="FILE", help="the daemon's device.toml")
-    where.add_argument("--state-dir", type=Path, metavar="DIR", help="the daemon's state directory")
+    add_where(state)
     state.add_argument("--json", action="store_true", help="print JSON, with the names and values of the YANG model")
     state.set_defaults(run=_run_state)
 

@@ -7,10 +7,11 @@ first.
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lxml import etree
 from yangson import DataModel
@@ -21,6 +22,7 @@ from yangson.instance import InstanceNode, RootNode
 from yangson.instvalue import ArrayValue, ObjectValue
 
 from headstay import xml
+from headstay.datastore.edit import edited
 from headstay.datastore.leaf_types import LeafType, Names
 from headstay.datastore.modules import MODULES, Module, ModuleUse, find_modules, module_directories
 from headstay.datastore.schema import Kind, Protection, SchemaNode, error_path
@@ -37,6 +39,7 @@ from headstay.errors import (
 
 DATA = f"{{{xml.NETCONF}}}data"
 """The tag of every tree's root."""
+RPC = f"{{{xml.NETCONF}}}rpc"
 
 _KINDS: tuple[tuple[type[Any], Kind], ...] = (
     (yang.ContainerNode, Kind.CONTAINER),
@@ -74,6 +77,13 @@ class Model:
             prefixed = any(node.terminal and self._types[node].uses_prefixes for node in below)
             for node in below:
                 node.prefixed = prefixed
+        self._rpcs: dict[str, SchemaNode] = {}  # each under a root of its own
+        self._add_rpcs()
+
+    @property
+    def rpcs(self) -> Collection[str]:
+        """The tags of the operations that the modules define."""
+        return self._rpcs.keys()
 
     def empty(self) -> etree._Element:
         """Return a tree without any data."""
@@ -89,14 +99,49 @@ class Model:
         try:
             instance.add_defaults(ContentType.config).validate(ValidationScope.all, ContentType.config)
         except yang_errors.ValidationError as error:
-            raise self._violation(error, tree) from None
+            raise self._violation(error, self.schema, tree) from None
         except TypeError:
             # The library stumbles over its own message when a mandatory choice has nothing.
             if (missing := self._missing_choice(instance, tree)) is None:
                 raise
             raise missing from None
 
+    def rpc_input(self, operation: etree._Element) -> etree._Element:
+        """Return the input of one of the model's RPCs in canonical form, checked against the model.
+
+        Raises RpcErrors or a NetconfError that names what is wrong, KeyError if the model has no such RPC.
+        """
+        node = self._rpcs[operation.tag]
+        root = cast(SchemaNode, node.parent)
+        given = xml.element(RPC)
+        given.append(copy.deepcopy(operation))
+        message = edited(root, xml.element(RPC), given)
+        library_rpc = self._library.schema.get_child(node.name, node.module)
+        data = ObjectValue({self._members[node]: self._object(node, message[0])})
+        try:
+            RootNode(data, library_rpc, self._library.schema_data, data.timestamp).validate(
+                ValidationScope.all, ContentType.all
+            )
+        except yang_errors.ValidationError as error:
+            raise self._violation(error, root, message) from None
+        return message[0]
+
     # the plain schema
+
+    def _add_rpcs(self) -> None:
+        for rpc in self._library.schema.children:
+            if isinstance(rpc, yang.RpcActionNode):
+                module = self._by_name[rpc.ns]
+                root = SchemaNode("rpc", xml.NETCONF, "nc", "ietf-netconf", Kind.ROOT, None)
+                node = SchemaNode(
+                    rpc.name, module.namespace, module.prefix, module.name, Kind.CONTAINER, root, presence=True
+                )
+                root.order[node.tag] = 0
+                root.children[node.tag] = self._rpcs[node.tag] = node
+                self._members[node] = f"{rpc.ns}:input"
+                self._add_children(node, next(c for c in rpc.children if isinstance(c, yang.InputNode)), ())
+                for parameter in node.walk():
+                    parameter.config = True  # in the sense that a client gives it
 
     def _add_children(self, parent: SchemaNode, source: Any, cases: tuple[tuple[str, str], ...]) -> None:
         for child in self._in_order(source):
@@ -173,9 +218,9 @@ class Model:
 
     # errors
 
-    def _violation(self, error: Any, tree: etree._Element) -> NetconfError:
+    def _violation(self, error: Any, root: SchemaNode, tree: etree._Element) -> NetconfError:
         """Turn the library's validation error into the one that RFC 7950 section 15 asks for."""
-        node, element = self._locate(tree, error.instance.path)
+        node, element = self._locate(root, tree, error.instance.path)
         tag, message = str(error.tag), error.message
         path = error_path(node, element)
         where = node.name
@@ -217,7 +262,7 @@ class Model:
             below = [instance[place] for place in range(len(value))]
         elif isinstance(value, ObjectValue) and isinstance(instance.schema_node, yang.InternalNode):
             for choice in _mandatory_choices(instance, instance.schema_node):
-                node, element = self._locate(tree, instance.path)
+                node, element = self._locate(self.schema, tree, instance.path)
                 info = [ErrorInfo("missing-choice", choice.name)]
                 path, app_tag = error_path(node, element), "missing-choice"
                 return DataMissing(f"{node.name} needs its {choice.name}", path=path, app_tag=app_tag, info=info)
@@ -227,9 +272,11 @@ class Model:
         found = (self._missing_choice(child, tree) for child in below)
         return next((error for error in found if error is not None), None)
 
-    def _locate(self, tree: etree._Element, route: Sequence[str | int]) -> tuple[SchemaNode, etree._Element | None]:
+    def _locate(
+        self, root: SchemaNode, tree: etree._Element, route: Sequence[str | int]
+    ) -> tuple[SchemaNode, etree._Element | None]:
         """Find the instance that the library's path names; None for one that only a default made."""
-        node: SchemaNode = self.schema
+        node = root
         element: etree._Element | None = tree
         entries: list[etree._Element] = []
         for step in route:

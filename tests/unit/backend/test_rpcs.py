@@ -1,0 +1,56 @@
+"""The model's own RPCs: what each asks of the engine, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from headstay import xml
+from headstay.backend.rpcs import Rpcs
+from headstay.datastore.access import Requester, Source
+from headstay.errors import RpcErrors
+from models import device_model
+
+ADMIN = Requester("admin", 1, Source.DIRECT)
+
+
+class FakeEngine:
+    """Remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def reconnect(self) -> None:
+        self.asked.append("reconnect")
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+def operation(name: str, content: str = "") -> etree._Element:
+    return xml.parse(f'<{name} xmlns="{xml.HCM}">{content}</{name}>'.encode())
+
+
+async def execute(engine: Any, name: str, content: str = "") -> list[etree._Element]:
+    return list(await Rpcs(device_model(), engine).table()[xml.HCM, name](ADMIN, operation(name, content)))
+
+
+def test_every_rpc_of_the_model_is_there(engine: Any) -> None:
+    """What the model has, and the deviations do not take away, can be executed."""
+    modelled = {tag for tag in device_model().rpcs if etree.QName(tag).namespace == xml.HCM}
+    assert modelled == {f"{{{namespace}}}{name}" for namespace, name in Rpcs(device_model(), engine).table()}
+
+
+async def test_reconnect(engine: FakeEngine) -> None:
+    assert await execute(engine, "reconnect") == []
+    assert engine.asked == ["reconnect"]
+
+
+async def test_reconnect_with_a_parameter_is_refused(engine: FakeEngine) -> None:
+    with pytest.raises(RpcErrors):
+        await execute(engine, "reconnect", "<now/>")
+    assert engine.asked == []
