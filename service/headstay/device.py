@@ -109,6 +109,12 @@ class _Device:
 
     async def _first_configuration(self) -> etree._Element:
         user = self._configuration.first_user
+        for number, line in enumerate(user.authorized_keys, 1):
+            try:
+                asyncssh.import_public_key(line)
+            except asyncssh.KeyImportError as error:
+                where = f"first-user.authorized-keys: line {number}"
+                raise StartupError(f"{where} is not a public key without options: {error}") from None
         config = xml.element(DATA)
         config.append(access.first_user_config(user.name, user.password, user.authorized_keys))
         return await protected(self._vault, self._model.schema, config, self._model.empty())
@@ -161,8 +167,11 @@ class _Device:
             "host-key": key.export_public_key().decode().strip(),
         }
         aside = self._state_dir / ".device.json"
-        aside.write_text(json.dumps(facts, indent=2) + "\n")
-        aside.replace(self._state_dir / "device.json")
+        try:
+            aside.write_text(json.dumps(facts, indent=2) + "\n")
+            aside.replace(self._state_dir / "device.json")
+        except OSError as error:  # a convenience for scripts; the device works without it
+            _log.error("device.json cannot be written: %s", error.strerror)
         _log.info("NETCONF on port %d, host key %s", server.port, key.get_fingerprint())
 
 

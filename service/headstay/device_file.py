@@ -86,6 +86,13 @@ def _complaint(found: DeviceFile) -> str | None:
             ipaddress.ip_address(address)
         except ValueError:
             return f"netconf.listen: {address!r} is not an IP address"
+    if not found.first_user.name or not found.first_user.name.isprintable():
+        return "first-user.name: expected a name without control characters"
+    if found.first_user.password == "$0$":  # noqa: S105 - the empty password is what is refused
+        return "first-user.password: expected a password after $0$"
+    for number, line in enumerate(found.first_user.authorized_keys, 1):
+        if not line.isprintable():
+            return f"first-user.authorized-keys: line {number} has control characters"
     if found.first_user.password is None and not found.first_user.authorized_keys:
         return "first-user: give a password or authorized-keys, or nobody can log in"
     return None

@@ -10,7 +10,6 @@ Knows no datastore: it is handed an edit and the tree that the edit is for, and 
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import copy
@@ -24,14 +23,16 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from lxml import etree
 
-from headstay.datastore.access import hash_matches, hash_password
+from headstay.datastore import passwords
 from headstay.datastore.entries import Siblings, key_of
 from headstay.datastore.schema import Kind, Protection, SchemaNode, error_path
 from headstay.datastore.values import NotAValue
-from headstay.errors import HeadstayError, InvalidValue, StartupError
+from headstay.errors import HeadstayError, InvalidValue, StartupError, TooBig
 
 CLEAR = "$0$"
 SEALED = "$aes-256-gcm$"
+MOST_PASSWORDS = 100
+"""Clear user passwords in one edit."""
 _KEY_OCTETS = 32
 _NONCE_OCTETS = 12
 
@@ -97,22 +98,40 @@ async def protected(vault: Vault, schema: SchemaNode, config: etree._Element, ta
     """Return `config` with every clear secret sealed and every clear user password hashed.
 
     A clear password that `target` holds as a hash becomes that hash. Values that are not of the leaf's type stay as
-    they are, for `edit` to refuse. Returns `config` itself where there is nothing to protect.
+    they are, for `edit` to refuse. Returns `config` itself where there is nothing to protect. Raises TooBig if it has
+    more than MOST_PASSWORDS clear passwords, each of which takes a tenth of a second.
     """
+    return await _protected(_Protection(vault), schema, config, target)
+
+
+async def without_clear_secrets(
+    vault: Vault, schema: SchemaNode, config: etree._Element, empty: etree._Element
+) -> etree._Element:
+    """Return `config` as `protected` does, for a validation that keeps nothing: passwords are not hashed, and nothing
+    that is stored is compared with them.
+    """
+    return await _protected(_Protection(vault, hashing=False), schema, config, empty)
+
+
+async def _protected(
+    protection: _Protection, schema: SchemaNode, config: etree._Element, target: etree._Element
+) -> etree._Element:
     clear = [node for node in schema.walk() if node.protection is not None]
     if not any((leaf.text or "").startswith(CLEAR) for node in clear for leaf in config.iter(node.tag)):
         return config
     result = copy.deepcopy(config)
-    await _Protection(vault).protect(schema, result, target)
+    await protection.protect(schema, result, target)
     return result
 
 
 class _Protection:
     """One edit whose secrets are being protected."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, *, hashing: bool = True) -> None:
         self._vault = vault
+        self._hashing = hashing
         self._known = Siblings()
+        self._hashed = 0
 
     async def protect(self, parent: SchemaNode, config: etree._Element, target: etree._Element | None) -> None:
         """Protect what is below `config`; `target` is what stands there now."""
@@ -128,7 +147,20 @@ class _Protection:
                 if node.protection is Protection.SECRET:
                     element.text = self._vault.seal(clear, node)
                 else:
-                    element.text = await _hashed(node, element, clear, counterpart)
+                    element.text = await self._hash(node, element, clear, counterpart)
+
+    async def _hash(
+        self, node: SchemaNode, element: etree._Element, clear: str, counterpart: etree._Element | None
+    ) -> str:
+        if len(clear) > passwords.LONGEST:
+            raise InvalidValue(f"{node.name}: this password is too long", path=error_path(node, element))
+        if not self._hashing:
+            return passwords.NOBODY
+        self._hashed += 1
+        if self._hashed > MOST_PASSWORDS:
+            raise TooBig(f"an edit has at most {MOST_PASSWORDS} passwords in clear; give the rest as hashes ($6$…)")
+        stored = (counterpart.text or "") if counterpart is not None else ""
+        return stored if await passwords.matches(stored, clear) else await passwords.hashed(clear)
 
     def _counterpart(
         self, node: SchemaNode, element: etree._Element, target: etree._Element | None
@@ -138,16 +170,6 @@ class _Protection:
         if node.kind is not Kind.LIST:
             return target.find(node.tag)
         return self._known.entry(target, node, key_of(node, element))
-
-
-async def _hashed(node: SchemaNode, element: etree._Element, clear: str, counterpart: etree._Element | None) -> str:
-    stored = (counterpart.text or "") if counterpart is not None else ""
-    if await asyncio.to_thread(hash_matches, stored, clear):
-        return stored
-    try:
-        return await asyncio.to_thread(hash_password, clear)
-    except ValueError:  # the scheme takes 4096 characters
-        raise InvalidValue(f"{node.name}: this password is too long", path=error_path(node, element)) from None
 
 
 def _valid(node: SchemaNode, element: etree._Element) -> bool:

@@ -9,8 +9,8 @@ from lxml import etree
 
 from headstay import xml
 from headstay.datastore import secrets
-from headstay.datastore.access import hash_matches
 from headstay.datastore.edit import edited
+from headstay.datastore.passwords import hash_matches
 from headstay.datastore.secrets import SecretUnreadableError, Vault, protected
 from headstay.errors import InvalidValue, StartupError
 from models import config, device_model, hcm, made, text, values
