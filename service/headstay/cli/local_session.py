@@ -19,6 +19,7 @@ from headstay.errors import CommandError
 from headstay.netconf.framing import Deframer, Framing, FramingError, frame
 
 _TIME_LIMIT = 10.0
+_REFUSED = "the daemon at {path} refused the session or is too busy; try again, its log says why"
 _HELLO = (
     f'<hello xmlns="{xml.NETCONF}"><capabilities>'
     "<capability>urn:ietf:params:netconf:base:1.1</capability></capabilities></hello>"
@@ -54,6 +55,9 @@ class LocalSession:
             self._socket.connect(str(path))
             self._send(_HELLO)
             self._receive()
+        except _Closed:
+            self._socket.close()
+            raise CommandError(_REFUSED.format(path=path)) from None
         except OSError as error:
             self._socket.close()
             raise CommandError(_advice(path, error)) from None
@@ -103,14 +107,22 @@ class LocalSession:
                     return xml.parse(message)
                 octets = self._socket.recv(65536)
                 if not octets:
-                    raise CommandError("the daemon closed the session")
+                    raise _Closed("the daemon closed the session")
                 messages = self._deframer.receive(octets)
             except (FramingError, xml.XmlError) as error:
                 raise CommandError(f"the daemon's answer cannot be read: {error}") from None
 
 
+class _Closed(CommandError):
+    """The daemon closed the session."""
+
+
 def _advice(path: Path, error: OSError) -> str:
     match error:
+        # A daemon that refuses a session closes it at once, with what was sent to it still unread; one that is too busy
+        # lets no further connection wait.
+        case ConnectionResetError() | BrokenPipeError() | BlockingIOError():
+            return _REFUSED.format(path=path)
         case FileNotFoundError() | ConnectionRefusedError():
             return (
                 f"no daemon answers at {path}; start it with `headstay device`, or name it with --config or --state-dir"
