@@ -234,6 +234,15 @@ def test_reconnect(cloud: Cloud, device: Device, session: Any) -> None:
     until(lambda: connection(session), lambda seen: seen["established-count"] == "3")
 
 
+def test_clear_counters(cloud: Cloud, session: Any) -> None:
+    configure(session, server(cloud))
+    before = until_state(session, "established")
+    session.dispatch(to_ele(f'<clear-counters xmlns="{HCM}"/>'))
+    after = connection(session)
+    assert (before["established-count"], after["established-count"], after["attempts"]) == ("1", "0", "0")
+    assert after["connected-at"] == before["connected-at"]
+
+
 def test_removed_serial_is_cut_off(cloud: Cloud, tmp_path: Path) -> None:
     cloud.add("HS-E2E-REMOVED")
     device = Device(tmp_path / "removed", "HS-E2E-REMOVED")
