@@ -326,6 +326,28 @@ def test_show_subconnections(cloud: Cloud, device: Device, session: Any) -> None
     assert all(len(line) <= 80 for line in text)
 
 
+def test_an_encrypted_password_can_be_configured_and_outlives_a_change_of_the_key(cloud: Cloud, device: Device) -> None:
+    sealed = device.password("encrypt", secret=PASSWORD).stdout.strip()
+    assert sealed.startswith("$aes-256-gcm$")
+    with connected(device) as session:
+        configure(session, server(cloud).replace(f"$0${PASSWORD}", sealed))
+        until_state(session, "established")
+    while_it_runs = device.password("rotate-key")
+    assert (while_it_runs.returncode, while_it_runs.stderr.count("\n")) == (1, 1)
+    assert "the daemon runs on" in while_it_runs.stderr
+    device.stop()
+    done = device.password("rotate-key")
+    assert done.returncode == 0, done.stderr
+    device.start()
+    with connected(device) as session:
+        until_state(session, "established")
+        config = session.get_config("running").xml
+        assert "$aes-256-gcm$" in config
+        assert sealed not in config
+        with pytest.raises(RPCError, match="not encrypted by this device"):
+            configure(session, f"<server><password>{sealed}</password></server>")
+
+
 def test_wrong_login_is_refused(device: Device) -> None:
     with pytest.raises(Exception, match=r"(?i)auth"):
         manager.connect(
