@@ -54,6 +54,14 @@ def test_short_secrets_key(stopped: Device) -> None:
     assert "secrets.key" in refused(stopped)
 
 
+def test_change_of_the_key_that_was_cut_off(stopped: Device) -> None:
+    (stopped.state_dir / "secrets.key.new").write_bytes(bytes(32))
+    stopped.start()
+    stopped.stop()
+    assert "it is undone now" in stopped.program.log
+    assert not (stopped.state_dir / "secrets.key.new").exists()
+
+
 @pytest.mark.parametrize("name", ["secrets.key", "ssh_host_ed25519_key", "datastore.db"])
 def test_unreadable_file(stopped: Device, name: str) -> None:
     # A directory in its place is unreadable for root too, whom file modes do not stop.

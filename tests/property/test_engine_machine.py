@@ -101,6 +101,7 @@ HAPPENINGS = st.one_of(
     st.tuples(st.just("lose"), st.none()),
     st.tuples(st.just("reconnect"), st.none()),
     st.tuples(st.just("report"), st.none()),
+    st.tuples(st.just("clear counters"), st.none()),
     st.tuples(st.just("end a subconnection"), st.sampled_from([None, "socket-failed"])),
 )
 
@@ -120,6 +121,8 @@ def play(world: World, history: list[tuple[str, object]]) -> World:
                 world.give(inputs.ReconnectRequested())
             case "report":
                 world.give(inputs.ReportMade({"event": "x"}, 0.0))
+            case "clear counters":
+                world.give(inputs.CountersCleared())
             case "end a subconnection" if world.subconnections:
                 instance = next(iter(world.subconnections))
                 world.give(inputs.SubconnectionEnded(world.main, instance, value))
@@ -137,6 +140,7 @@ def samples(attempt: int) -> list[inputs.Input]:
         inputs.Configured(()),
         inputs.Configured((SetServers(()),)),
         inputs.ReconnectRequested(),
+        inputs.CountersCleared(),
         inputs.ReportMade({"event": "x"}, 0.0),
         inputs.Tick(),
         inputs.Resolved(attempt, ()),

@@ -35,12 +35,17 @@ def add_where(parser: argparse.ArgumentParser) -> None:
 
 def socket_path(config: Path | None, state_dir: Path | None) -> Path:
     """Return where the daemon's socket is, from `--config` or `--state-dir`, else from the usual places."""
+    return state_directory(config, state_dir) / SOCKET_NAME
+
+
+def state_directory(config: Path | None, state_dir: Path | None) -> Path:
+    """Return the daemon's state directory, from `--config` or `--state-dir`, else the usual one."""
     if state_dir is not None:
-        return state_dir / SOCKET_NAME
+        return state_dir
     file = config or DEFAULT_FILE
     if config is None and not file.exists():
-        return DEFAULT_STATE_DIR / SOCKET_NAME
-    return file.absolute().parent / toml.read(file, DeviceFile).state_dir / SOCKET_NAME
+        return DEFAULT_STATE_DIR
+    return file.absolute().parent / toml.read(file, DeviceFile).state_dir
 
 
 class LocalSession:

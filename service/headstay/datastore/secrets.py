@@ -47,16 +47,26 @@ class Vault:
     def __init__(self, key: bytes) -> None:
         self._cipher = AESGCM(key)
         self._nonce_key = hmac.digest(key, b"headstay nonce", hashlib.sha256)
+        self.fingerprint = hmac.digest(key, b"headstay fingerprint", hashlib.sha256)[:16].hex()
+        """Tells this key from others and says nothing about it."""
 
     @classmethod
     def at(cls, file: Path) -> Vault:
         """Read the key file, or make it (mode 0600) if there is none. Raises StartupError."""
         try:
             if not file.exists():
-                _create(file)
+                create_key(file)
+        except OSError as error:
+            raise _unreadable(file, error) from None
+        return cls.existing(file)
+
+    @classmethod
+    def existing(cls, file: Path) -> Vault:
+        """Read the key file. Raises StartupError, also if there is none."""
+        try:
             key = file.read_bytes()
         except OSError as error:
-            raise StartupError(f"the secrets' key {file} cannot be read: {error.strerror}") from None
+            raise _unreadable(file, error) from None
         if len(key) != _KEY_OCTETS:
             raise StartupError(
                 f"the secrets' key {file} has {len(key)} octets instead of {_KEY_OCTETS}; restore it from a backup, "
@@ -80,18 +90,38 @@ class Vault:
             raise SecretUnreadableError(f"the secret in {leaf.path} was not encrypted by this device") from None
 
 
-def _create(file: Path) -> None:
+def create_key(file: Path, *, user: int | None = None) -> None:
+    """Write a new key (mode 0600), which belongs to this user. Durable when this returns.
+
+    Raises OSError, FileExistsError among them: no key is ever written over.
+    """
     # Written aside and linked in place: a crash never leaves a short key, and two starts never make two keys.
     aside = file.with_name(f".{file.name}.{os.getpid()}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:
+            if user is not None:
+                os.fchown(stream.fileno(), user, -1)
             stream.write(secrets.token_bytes(_KEY_OCTETS))
             stream.flush()
             os.fsync(stream.fileno())
         os.link(aside, file)
     finally:
         aside.unlink(missing_ok=True)
+    sync_directory(file.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make what was created, renamed or removed in a directory durable. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unreadable(file: Path, error: OSError) -> StartupError:
+    return StartupError(f"the secrets' key {file} cannot be read: {error.strerror}")
 
 
 async def protected(vault: Vault, schema: SchemaNode, config: etree._Element, target: etree._Element) -> etree._Element:

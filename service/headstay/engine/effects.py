@@ -106,6 +106,11 @@ class WakeServices:
 
 
 @dataclass(frozen=True, slots=True)
+class ClearTraffic:
+    """Set the counters of every subconnection to zero; only their tasks have them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Emit:
     """Tell whoever observes what happened."""
 
@@ -113,4 +118,14 @@ class Emit:
 
 
 Step = Resolve | Connect | Authenticate | Register | Handshake
-Effect = Step | Disconnect | SendMessage | SendPing | OpenSubconnection | CloseSubconnection | WakeServices | Emit
+Effect = (
+    Step
+    | Disconnect
+    | SendMessage
+    | SendPing
+    | OpenSubconnection
+    | CloseSubconnection
+    | WakeServices
+    | ClearTraffic
+    | Emit
+)

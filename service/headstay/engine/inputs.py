@@ -54,6 +54,11 @@ class ReconnectRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class CountersCleared:
+    """Somebody wants to count from zero again."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReportMade:
     """Something happened that the cloud shall know."""
 
@@ -199,4 +204,4 @@ OfAttempt = (
     | SubconnectionEnded
 )
 """What carries an attempt's number."""
-Input = Started | Stopped | Configured | ReconnectRequested | ReportMade | Tick | OfAttempt
+Input = Started | Stopped | Configured | ReconnectRequested | CountersCleared | ReportMade | Tick | OfAttempt

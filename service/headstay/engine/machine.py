@@ -25,6 +25,7 @@ from typing import Any
 from headstay.engine import change, inputs
 from headstay.engine.effects import (
     Authenticate,
+    ClearTraffic,
     Connect,
     Disconnect,
     Effect,
@@ -240,6 +241,11 @@ class Machine:
         self._token = None
         self._let_go(_Why(down=DownReason.RECONNECT_REQUESTED), DeviceState.WAITING, now)
         self._anew(now)
+
+    def _clear_counters(self, _: inputs.CountersCleared, __: Instant) -> None:
+        self._picture.clear_counters()
+        self.reports.account.clear_counters()
+        self._effects.append(ClearTraffic())
 
     def _report(self, given: inputs.ReportMade, now: Instant) -> None:
         connected = self._subconnections.established(telemetry.NAME)
@@ -504,6 +510,7 @@ TRANSITIONS: dict[tuple[DeviceState, type[Input]], Transition] = {
     (_IDLE, inputs.Configured): Transition(Machine._configure, (_WAITING,)),
     (_IDLE, inputs.ReconnectRequested): Transition(Machine._ignore),
     **{(s, inputs.Stopped): Transition(Machine._stop, (_IDLE,)) for s in DeviceState},
+    **{(s, inputs.CountersCleared): Transition(Machine._clear_counters) for s in DeviceState},
     **{(s, inputs.ReportMade): Transition(Machine._report) for s in DeviceState},
     **{
         (s, inputs.Configured): Transition(Machine._configure, (_IDLE, _WAITING))

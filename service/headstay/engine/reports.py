@@ -29,6 +29,10 @@ class Account:
     dropped_total: int = 0
     buffer_full_count: int = 0
 
+    def clear_counters(self) -> None:
+        """Count from zero again. Times and reasons stay."""
+        self.dropped_after_buffer_limit = self.dropped_total = self.buffer_full_count = 0
+
 
 class Reports:
     """The bounded buffer of one boot. A report stays in it until the cloud has acknowledged it."""

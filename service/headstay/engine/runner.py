@@ -22,6 +22,7 @@ from headstay.engine.actions import Action
 from headstay.engine.channel import Channel
 from headstay.engine.effects import (
     Authenticate,
+    ClearTraffic,
     CloseSubconnection,
     Connect,
     Disconnect,
@@ -121,6 +122,10 @@ class Engine:
         """Connect anew, now, whatever was being waited for. Without server, or while disabled, nothing happens."""
         self._tell(inputs.ReconnectRequested())
 
+    def clear_counters(self) -> None:
+        """Set every counter of the status to zero. Times and reasons stay."""
+        self._tell(inputs.CountersCleared())
+
     def report(self, body: dict[str, object], time: float) -> None:
         """Bring one report to the cloud: `body` as JSON, of something that happened at `time` (since the epoch).
 
@@ -207,6 +212,9 @@ class Engine:
                 for channel in self._channels.values():
                     if channel.service == service:
                         channel.wake()
+            case ClearTraffic():
+                for channel in self._channels.values():
+                    channel.clear_counters()
             case Emit(event):
                 self._emit(event, now)
 

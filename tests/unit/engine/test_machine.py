@@ -19,6 +19,7 @@ from headstay.engine.actions import (
 )
 from headstay.engine.effects import (
     Authenticate,
+    ClearTraffic,
     Connect,
     Disconnect,
     Handshake,
@@ -35,7 +36,7 @@ from headstay.engine.events import (
     ServerSwitchover,
     SubconnectionStateChange,
 )
-from headstay.engine.machine import UnexpectedInput
+from headstay.engine.machine import TRANSITIONS, Machine, Transition, UnexpectedInput
 from headstay.engine.reasons import (
     DeviceState,
     DownReason,
@@ -703,6 +704,54 @@ def test_a_full_buffer_is_an_event() -> None:
     assert world.events == [ReportBufferFull(buffer_full_count=1)]
     status = world.connection
     assert (status.dropped_after_buffer_limit, status.dropped_total, status.buffer_full_count) == (1, 1, 1)
+
+
+COUNTERS = (
+    *("attempts", "established_count", "unknown_messages"),
+    *("dropped_after_buffer_limit", "dropped_total", "buffer_full_count"),
+)
+
+
+def test_clearing_the_counters_leaves_everything_else_as_it_is() -> None:
+    world = connected()
+    world.receive(messages.Unknown("novelty"))
+    world.give(inputs.SubconnectionEnded(world.main, next(iter(world.subconnections)), "broken"))
+    for _ in range(1001):
+        world.give(inputs.ReportMade({"event": "x"}, 1.0))
+    world.lose()
+    world.settle()
+    before = world.connection
+    assert all(getattr(before, name) > 0 for name in COUNTERS)
+    assert None not in (before.last_down_at, before.last_report_failure_at, before.last_report_incomplete_at)
+    assert world.give(inputs.CountersCleared()) == [ClearTraffic()]
+    assert world.connection == replace(before, **dict.fromkeys(COUNTERS, 0))
+
+
+@pytest.mark.parametrize("state", DeviceState)
+def test_the_counters_can_be_cleared_in_every_state(state) -> None:
+    transition = TRANSITIONS[state, inputs.CountersCleared]
+    assert transition == Transition(Machine._clear_counters)
+
+
+def test_counting_goes_on_after_clearing() -> None:
+    world = connected()
+    world.give(inputs.CountersCleared())
+    world.lose()
+    world.settle()
+    assert (world.connection.attempts, world.connection.established_count) == (1, 1)
+    world.receive(messages.Unknown("novelty"))
+    assert world.connection.unknown_messages == 1
+
+
+def test_clearing_the_counters_of_a_full_buffer_loses_no_report() -> None:
+    world = World(ONE)
+    for _ in range(1001):
+        world.give(inputs.ReportMade({"event": "x"}, 1.0))
+    world.give(inputs.CountersCleared())
+    assert len(world.machine.reports) == 1000
+    world.give(inputs.ReportMade({"event": "x"}, 1.0))
+    status = world.connection
+    assert (status.dropped_after_buffer_limit, status.dropped_total, status.buffer_full_count) == (1, 1, 0)
 
 
 def test_open_subconnection_carries_the_attempt() -> None:

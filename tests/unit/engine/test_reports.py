@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from headstay.engine.reasons import ReportFailure, ReportIncomplete
-from headstay.engine.reports import Reports
+from headstay.engine.reports import Account, Reports
 from headstay.wire import messages
 
 
@@ -113,6 +113,17 @@ def test_failures_carry_their_time() -> None:
     assert (account.last_report_failure_reason, account.last_report_failure_at) == (ReportFailure.NOT_ACKNOWLEDGED, 8.0)
     reports.connection_lost(9.0, sending=True)
     assert (account.last_report_failure_reason, account.last_report_failure_at) == (ReportFailure.SEND_FAILED, 9.0)
+
+
+def test_clearing_the_counters_keeps_times_reasons_and_reports() -> None:
+    reports = Reports("boot", limit=1)
+    add(reports, 1)
+    add(reports, 2, now=7.0)
+    account = reports.account
+    assert (account.dropped_after_buffer_limit, account.dropped_total, account.buffer_full_count) == (1, 1, 1)
+    account.clear_counters()
+    assert account == Account(last_report_incomplete_reason=ReportIncomplete.BUFFER_FULL, last_report_incomplete_at=7.0)
+    assert taken(reports, 2) == [1]
 
 
 def test_what_is_no_json_is_refused_before_anything_changes() -> None:

@@ -724,6 +724,22 @@ async def test_its_status_counts_and_hides_the_ticket(lab) -> None:
         assert status.out_octets > 50
 
 
+async def test_its_counters_can_be_cleared(lab) -> None:
+    async with lab.cloud() as cloud:
+        device, _, sub = await telemetry(lab, cloud)
+        device.engine.report({"event": "x"}, 0.0)
+        await sub.hear()
+        device.engine.clear_counters()
+        (status,) = device.engine.status().subconnections
+        assert (status.state, status.queued) == (SubconnectionState.ESTABLISHED, 1)
+        assert (status.out_messages, status.out_octets) == (0, 0)
+        assert (device.connection.attempts, device.connection.connected_at is None) == (0, False)
+        device.engine.report({"event": "y"}, 0.0)
+        await sub.hear()
+        (status,) = device.engine.status().subconnections
+        assert (status.out_messages, status.queued) == (1, 2)
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [(refused("spent"), "handshake-refused: spent"), ((302, {"Location": "/x"}, b""), "http-intercepted: HTTP 302")],
