@@ -75,6 +75,8 @@ def _complaint(found: DeviceFile) -> str | None:
     """Return what is wrong with values that have the right types, the key first."""
     if not re.fullmatch(SERIAL_PATTERN, found.serial):
         return "serial: expected 1 to 63 letters, digits, '.', '_' or '-', the first a letter or digit"
+    if not found.model.isprintable() or not 1 <= len(found.model) <= 255:
+        return "model: expected 1 to 255 characters, none of them a control character"
     if found.log_level not in ("debug", "info", "warning", "error"):
         return "log-level: expected debug, info, warning or error"
     if not 0 <= found.netconf.port <= 65535:

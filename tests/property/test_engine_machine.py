@@ -199,6 +199,9 @@ def test_there_is_never_more_than_one_connection_and_the_status_tells_the_truth(
     assert (status.connected_at is None) == (status.state is not State.ESTABLISHED)
     assert "secret" not in repr(world.effects)
     assert "secret" not in repr(world.machine.status(world.instant))
+    # What the device says keeps to the wire's bounds.
+    for message in world.sent:
+        assert messages.TO_CLOUD.decode(messages.encode(message)) == message
 
 
 @settings(deadline=None, max_examples=40)

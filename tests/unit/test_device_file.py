@@ -41,6 +41,8 @@ def test_relative_state_directory_counts_from_the_file(tmp_path: Path) -> None:
         (SMALLEST + '[netconf]\nlisten = ["eth0"]\n', "netconf.listen: 'eth0'"),
         (SMALLEST + "[netconf]\nlisten = []\n", "netconf.listen:"),
         (SMALLEST.replace('password = "$0$x"\n', ""), "first-user:"),
+        (f'model = ""\n{SMALLEST}', "model:"),
+        (f'model = "{"m" * 256}"\n{SMALLEST}', "model:"),
         (SMALLEST.replace('"admin"', '""'), "first-user.name:"),
         (SMALLEST.replace('"admin"', '"a\\u0001"'), "first-user.name:"),
         (SMALLEST.replace('"$0$x"', '"$0$"'), "first-user.password:"),

@@ -248,10 +248,10 @@ class Machine:
         self._effects.append(ClearTraffic())
 
     def _report(self, given: inputs.ReportMade, now: Instant) -> None:
-        connected = self._subconnections.established(telemetry.NAME)
-        if self.reports.add(given.body, given.time, connected=connected, now=now.wall):
+        due = self._resume_at is not None and self._resume_at <= now.monotonic
+        if self.reports.add(given.body, given.time, hopeful=self._attempt is not None or due, now=now.wall):
             self._emit(ReportBufferFull(buffer_full_count=self.reports.account.buffer_full_count))
-        if connected:
+        if self._subconnections.established(telemetry.NAME):
             self._effects.append(WakeServices(telemetry.NAME))
 
     # the timer ------------------------------------------------------------------------------------
@@ -381,6 +381,7 @@ class Machine:
         elif self._picture.process_state is ProcessState.DNS_PARSED or self._picture.device_state in _ABOUT_TO_SEND:
             self._picture.process_state = ProcessState.MESSAGE_NOT_SENT
         self._release(failure.reason.value, graceful=True)
+        self.reports.attempt_failed(now.wall)
         resume_at = self._failover.failed(server, failure.reason, failure.retry_after, now)
         self._turning_from = server
         self._rest(resume_at, now, _Why(failure=failure), FAILED_STATE[stage])

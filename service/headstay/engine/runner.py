@@ -38,7 +38,7 @@ from headstay.engine.effects import (
     WakeServices,
 )
 from headstay.engine.events import Event
-from headstay.engine.failures import classify, legible
+from headstay.engine.failures import classify
 from headstay.engine.inputs import Input
 from headstay.engine.instant import Instant, read_clock
 from headstay.engine.log import log, log_event
@@ -51,6 +51,7 @@ from headstay.engine.subconnection import ServiceContext
 from headstay.engine.websocket import CLOSE_WITHIN, close, why_closed
 from headstay.errors import WireError
 from headstay.wire import messages
+from headstay.wire.text import legible
 
 LONGEST_SLEEP = 30.0
 """Seconds after which the timer looks at the clock again: the loop's own clock stands still while the device sleeps."""
