@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from headstay import xml
+from headstay.cli import show_dhcp
 from headstay.cli.local_session import LocalSession, add_where, socket_path
 from headstay.engine import reasons
 
@@ -29,6 +30,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_where(state)
     state.add_argument("--json", action="store_true", help="print JSON, with the names and values of the YANG model")
     state.set_defaults(run=_run_state)
+    show_dhcp.add_parser(things)
 
 
 def _run_state(arguments: argparse.Namespace) -> int:
