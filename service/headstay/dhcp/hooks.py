@@ -25,6 +25,7 @@ _UDHCPC = {
 _DHCLIENT = {
     "BOUND": Happening.BOUND,
     "REBOOT": Happening.BOUND,
+    "TIMEOUT": Happening.BOUND,  # no server answers, but an old lease still holds; FAIL follows if it does not
     "RENEW": Happening.RENEWED,
     "REBIND": Happening.RENEWED,
     "EXPIRE": Happening.EXPIRED,

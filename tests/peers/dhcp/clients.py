@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -52,6 +53,31 @@ class Dnsmasq:
         # Quoted: dnsmasq would make four octets of 127.0.0.1.
         lines = [f'{code},"{value}"\n' for code, value in options.items()]
         self._options.write_text("".join([f"option:T1,{RENEW_AFTER}\noption:T2,100\n", *lines]))
+
+
+class ScriptedServer:
+    """The server of `scripted_server.py`, for what dnsmasq does not do."""
+
+    def __init__(self, namespace: Namespace, directory: Path, options: Mapping[int, bytes]) -> None:
+        directory.mkdir()
+        self._script = directory / "script.json"
+        self.offers(options)
+        program = str(Path(__file__).with_name("scripted_server.py"))
+        namespace.start([sys.executable, program, "srv0", str(self._script)], directory / "log")
+        until(self._script.with_suffix(".ready").exists, bool)
+
+    def offers(self, options: Mapping[int, bytes]) -> None:
+        """From now on give these options."""
+        self._write(silent=False, options={str(code): value.hex() for code, value in options.items()})
+
+    def falls_silent(self) -> None:
+        """From now on say nothing."""
+        self._write(silent=True, options={})
+
+    def _write(self, **script: object) -> None:
+        aside = self._script.with_suffix(".new")
+        aside.write_text(json.dumps({"lease": 10, **script}))
+        aside.replace(self._script)
 
 
 class Client:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from end_to_end.processes import Device, until
-from peers.dhcp.clients import CLIENTS, Client, Dnsmasq
+from peers.dhcp.clients import CLIENTS, Client, Dnsmasq, ScriptedServer, Udhcpc
 from peers.dhcp.namespaces import CLIENT_INTERFACE, Namespace, can_be_made, join, missing
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
@@ -115,6 +115,35 @@ def test_a_lease_that_came_before_the_daemon(
     device.stop()
     device.start()
     assert has(domain=FIRST)(lease_of(device))
+
+
+def test_a_lease_that_runs_out_and_comes_back(
+    kind: type[Client], device: Device, cable: tuple[Namespace, Namespace], tmp_path: Path
+) -> None:
+    # udhcpc takes no lease at all that has an option in parts.
+    password = b"x" * (129 if kind is Udhcpc else 300)
+    server = ScriptedServer(cable[1], tmp_path / "s", {253: b"https://cloud.example/\0", 252: password})
+    client = kind(cable[0], tmp_path / "c", device.state_dir)
+    client.start()
+    lease = until(lambda: lease_of(device), has(domain=None, password_present=False))
+    assert "option 253 is no domain name but a URL" in lease["ignored"]
+    assert "option 252 is longer than 128 characters" in lease["ignored"]
+
+    server.offers({253: FIRST.encode() + b"\r\n\0"})
+    until(lambda: lease_of(device), has(domain=FIRST, ignored=None))
+    server.falls_silent()
+    patiently(lambda: lease_of(device), lambda lease: lease == {})
+    assert device.state()["domain-source"] == "none"
+    server.offers({253: FIRST.encode()})
+    patiently(lambda: lease_of(device), has(domain=FIRST))
+
+
+def patiently(look: Callable[[], Leafs], holds: Callable[[Leafs], bool]) -> Leafs:
+    """Wait twice as long as usual: clients stretch short leases, and pause before they ask again."""
+    try:
+        return until(look, holds)
+    except AssertionError:
+        return until(look, holds)
 
 
 def _read(file: Path) -> bytes:

@@ -75,6 +75,7 @@ def test_without_the_options(client: Client, arguments: list[str], environment: 
         (Client.UDHCPC, "nak", Happening.REFUSED),
         (Client.UDHCPC, "leasefail", None),
         (Client.DHCLIENT, "REBOOT", Happening.BOUND),
+        (Client.DHCLIENT, "TIMEOUT", Happening.BOUND),
         (Client.DHCLIENT, "RENEW", Happening.RENEWED),
         (Client.DHCLIENT, "REBIND", Happening.RENEWED),
         (Client.DHCLIENT, "EXPIRE", Happening.EXPIRED),
