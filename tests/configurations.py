@@ -50,6 +50,8 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "/hcm:cloud-management/tls/trust-anchor": (CERTIFICATE, CERTIFICATE * 2, "x", ""),
     "/hcm:cloud-management/tls/client-certificate": (CERTIFICATE, "x"),
     "/hcm:cloud-management/tls/private-key": (KEY, "$aes-256-gcm$AAAA", "$0$x", CERTIFICATE),
+    "/hcm:cloud-management/dhcp/enabled": ("true", "false", ""),
+    "/hcm:cloud-management/dhcp/interface": ("vlan1", "eth0", "a b", "", "e" * 65),
     "/hcm:cloud-management/service/name": ("telemetry", "netconf", "-a", "A", "x9", ""),
     "/hcm:cloud-management/service/enabled": ("true", "false", ""),
     "/sys:system/authentication/user/name": ("root", "admin", "a b", "é"),

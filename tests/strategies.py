@@ -70,6 +70,11 @@ def _cloud_management(operation: Piece, insertion: Piece) -> Piece:
             ),
             operation,
         ),
+        node(
+            "dhcp",
+            some(leaf("enabled", ("true", "false"), operation), leaf("interface", ("vlan1", "eth0"), operation)),
+            operation,
+        ),
         entries(node("service", service, operation), 3),
     )
 

@@ -6,21 +6,23 @@ Owns the order of start and stop. Decides nothing itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import json
 import logging
 import os
 import signal
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import asyncssh
 from lxml import etree
 
 from headstay import __version__, device_file, xml
+from headstay.backend.dhcp import Dhcp
 from headstay.backend.plan import Backend
-from headstay.backend.report import report_body, state_tree
+from headstay.backend.report import lease_tree, report_body, state_tree
 from headstay.backend.rpcs import Rpcs
 from headstay.datastore import access, boot, rotation
 from headstay.datastore.access import Access, Requester
@@ -31,7 +33,8 @@ from headstay.datastore.overlay import overlaid
 from headstay.datastore.secrets import Vault, protected
 from headstay.datastore.stores import Datastores, Name, Parts
 from headstay.device_file import SOCKET_NAME, DeviceFile
-from headstay.engine.events import Event
+from headstay.engine.events import DhcpChange, Event
+from headstay.engine.log import log_event
 from headstay.engine.runner import Engine
 from headstay.engine.settings import Identity, Settings
 from headstay.errors import StartupError
@@ -76,7 +79,8 @@ class _Device:
         disk = Disk(self._state_dir / DATASTORE)
         try:
             datastores = await self._load(disk)
-            await self._serve(datastores, stopped)
+            dhcp = Dhcp(self._model, self._vault, self._backend, disk)
+            await self._serve(datastores, dhcp, stopped)
         finally:
             disk.close()
 
@@ -99,19 +103,25 @@ class _Device:
         config.append(access.first_user_config(user.name, user.password, user.authorized_keys))
         return await protected(self._vault, self._model.schema, config, self._model.empty())
 
-    async def _serve(self, datastores: Datastores, stopped: asyncio.Event) -> None:
+    async def _serve(self, datastores: Datastores, dhcp: Dhcp, stopped: asyncio.Event) -> None:
         engine = self._engine(self._backend.settings(datastores.read(Name.RUNNING)))
         self._backend.performs_with(engine.apply)
+        dhcp.tells(_told_by(engine))
         host_key = _host_key(self._state_dir / "ssh_host_ed25519_key")
-        server = self._netconf(datastores, engine, host_key)
+        server = self._netconf(datastores, engine, dhcp, host_key)
         await server.start()
         link = asyncio.create_task(engine.run(), name="engine")
         waiting = asyncio.create_task(stopped.wait())
+        # Only now: a hook that finds no socket has left its event in a file by then.
+        leases = asyncio.create_task(dhcp.run(self._state_dir), name="dhcp")
         try:
             self._announce(server, host_key)
             await asyncio.wait((link, waiting), return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
+            leases.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await leases
             await server.stop()
             await engine.stop()
             await link
@@ -126,15 +136,16 @@ class _Device:
         engine = Engine(identity, settings, observe=observe)
         return engine
 
-    def _netconf(self, datastores: Datastores, engine: Engine, host_key: Path) -> NetconfServer:
+    def _netconf(self, datastores: Datastores, engine: Engine, dhcp: Dhcp, host_key: Path) -> NetconfServer:
         library = library_tree(self._model.modules, datastores.names)
 
         def state(_: Requester) -> etree._Element:
-            return overlaid(self._model.schema, state_tree(engine.status()), library)
+            learned = lease_tree(dhcp.lease(), self._backend.dhcp_use)
+            return overlaid(self._model.schema, state_tree(engine.status()), learned, library)
 
         listen = self._configuration.netconf
         settings = netconf.Settings(Address(listen.listen, listen.port, host_key), self._state_dir / SOCKET_NAME)
-        rpcs = Rpcs(self._model, engine).table()
+        rpcs = Rpcs(self._model, engine, dhcp).table()
         service = Service(datastores, state, lambda: datetime.datetime.now(datetime.UTC), rpcs)
         return NetconfServer(settings, service, _Users(datastores))
 
@@ -168,6 +179,16 @@ class _Users:
     def authorized_keys(self, user: str) -> Sequence[str]:
         """The user's public keys, as OpenSSH lines."""
         return access.authorized_keys(self._datastores.read(Name.RUNNING), user)
+
+
+def _told_by(engine: Engine) -> Callable[[DhcpChange, float], None]:
+    """Return what a change of DHCP's values is told to: the log and the cloud, like the engine's own events."""
+
+    def told(event: DhcpChange, time: float) -> None:
+        log_event(event)
+        engine.report(report_body(event), time)
+
+    return told
 
 
 def _boot_id() -> str:

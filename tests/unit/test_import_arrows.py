@@ -40,6 +40,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
         {
             "headstay.errors",
             "headstay.xml",
+            "headstay.dhcp",
             "headstay.engine",
             "headstay.datastore.access",
             "headstay.datastore.commit",
@@ -71,6 +72,9 @@ CORES = frozenset(
         "headstay.engine.machine",
         "headstay.engine.failover",
         "headstay.engine.keepalive",
+        "headstay.dhcp.hooks",
+        "headstay.dhcp.lease",
+        "headstay.dhcp.networkd",
         "headstay.engine.backoff",
         "headstay.engine.reports",
         "headstay.netconf.framing",

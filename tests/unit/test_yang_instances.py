@@ -65,6 +65,7 @@ VALID = [
     *({"source-address": "2001:db8::1", "address-family": family} for family in ("ipv6", "any")),
     {"tls": {"trust-anchor": [CERTIFICATE, f"\n  {CERTIFICATE * 3}"]}},
     *(client(key) for key in (KEY, KEY.replace("PRIVATE", "EC PRIVATE"), "$aes-256-gcm$AAAA")),
+    {"dhcp": {"enabled": False, "interface": "GigabitEthernet1/0/1.100"}},
     {"service": [{"name": "telemetry", "enabled": False}, {"name": "not-known-9"}]},
 ]
 
@@ -85,8 +86,9 @@ REFUSED = [
     *({"tls": {"trust-anchor": [text]}} for text in ("", "x", CERTIFICATE + "x", "x" + CERTIFICATE, CERTIFICATE[:-9])),
     {"tls": {"trust-anchor": [CERTIFICATE + " " * 65536]}},
     *map(client, ["$0$x", KEY.removeprefix("$0$"), KEY.replace("PRIVATE", "ENCRYPTED PRIVATE"), KEY + " " * 16384]),
+    *({"dhcp": {"interface": name}} for name in ("", "a b", "a" * 65)),
     *({"service": [{"name": name}]} for name in ("", "-a", "A", "a b", "a" * 65)),
-    *({name: {}} for name in ("switchback", "dhcp", "dhcp-lease", "no-such-node")),
+    *({name: {}} for name in ("switchback", "dhcp-lease", "no-such-node")),
     {"lockout-protection": "off"},
     {"service": [{"name": "telemetry", "queue-limit": 1}]},
 ]
@@ -111,8 +113,6 @@ WHOLE = [
     ("hold-down-mismatch", {"switchback": {"hold-down": 10}}),
     ("hold-down-mismatch", {"switchback": {"mode": "never", "hold-down": 10}}),
     *(("refused", {"switchback": {"mode": "hold-down", "hold-down": seconds}}) for seconds in (9, 86401)),
-    (None, {"dhcp": {"enabled": False, "interface": "GigabitEthernet1/0/1.100"}}),
-    *(("refused", {"dhcp": {"interface": name}}) for name in ("", "a b", "a" * 65)),
     (None, {"service": [{"name": "a", "queue-limit": 100000, "rate-limit": 1}]}),
     *(("refused", {"service": [{"name": "a", "queue-limit": limit}]}) for limit in (0, 100001)),
     ("refused", {"service": [{"name": "a", "rate-limit": 0}]}),

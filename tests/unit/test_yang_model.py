@@ -233,7 +233,7 @@ def data_paths(node: Any, above: str = "") -> Iterator[str]:
 
 def test_configuration_of_this_release() -> None:
     tree = yangson_model(True).get_schema_node(f"/{OURS}")
-    state = ("connection", "server-status", "subconnection")
+    state = ("connection", "server-status", "subconnection", "dhcp-lease")
     implemented = {path for path in data_paths(tree) if path.split("/")[1] not in state}
     assert implemented == {
         "/enabled",
@@ -241,13 +241,14 @@ def test_configuration_of_this_release() -> None:
         *("/backup-server", "/backup-server/domain", "/backup-server/port"),
         *("/keepalive-interval", "/ping-interval", "/source-address", "/address-family"),
         *("/tls", "/tls/trust-anchor", "/tls/client-certificate", "/tls/private-key"),
+        *("/dhcp", "/dhcp/enabled", "/dhcp/interface"),
         *("/service", "/service/name", "/service/enabled"),
     }
 
 
 def test_operations_and_notifications_of_this_release() -> None:
     left = {child.name for child in yangson_model(True).schema.children if child.ns == MODULES[0]}
-    assert left == {"cloud-management", "reconnect", "clear-counters"}
+    assert left == {"cloud-management", "reconnect", "clear-counters", "dhcp-update"}
 
 
 def test_users_are_all_that_is_left_of_ietf_system() -> None:

@@ -1,6 +1,8 @@
 """From the changes of a commit to actions on the engine: the backend of the datastores' transaction.
 
-Refuses what the engine could not take over, before anything has changed. Knows no session and no disk.
+Refuses what the engine could not take over, before anything has changed. What DHCP gives is counted in here: a commit
+while a lease is held keeps the lease's values, and a lease that changes comes the same way. Knows no session and no
+disk.
 """
 
 from __future__ import annotations
@@ -8,16 +10,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial, reduce
 
 from lxml import etree
 
+from headstay.backend.precedence import DhcpUse, in_force
 from headstay.backend.rules import RULES, Rule, uncovered
-from headstay.backend.settings import settings_of
+from headstay.backend.settings import dhcp_use_of, settings_of
 from headstay.datastore.difference import Change
 from headstay.datastore.model import Model
 from headstay.datastore.schema import SchemaNode, error_path
 from headstay.datastore.secrets import SecretUnreadableError, Vault
-from headstay.engine.actions import Action, SetTls
+from headstay.dhcp.lease import Lease
+from headstay.engine.actions import Action, SetTls, actions_between
 from headstay.engine.settings import Settings, Tls
 from headstay.engine.tls import TlsSettingsError, tls_context
 from headstay.errors import InvalidValue, StartupError
@@ -25,6 +30,7 @@ from headstay.errors import InvalidValue, StartupError
 _log = logging.getLogger("headstay.backend")
 
 Apply = Callable[[Iterable[Action]], None]
+LeaseOf = Callable[[str], Lease | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +41,8 @@ class Plan:
     perform: Apply
 
     def apply(self) -> None:
-        """Hand the actions to the engine."""
-        if self.actions:
-            self.perform(self.actions)
+        """Hand the actions over."""
+        self.perform(self.actions)
 
 
 class Backend:
@@ -52,13 +57,29 @@ class Backend:
         self._vault = vault
         self._perform: Apply = _nothing
         self._incomplete = False  # the engine runs without a secret that did not open
+        self._lease_of: LeaseOf = _no_lease
+        self._configured = self._in_force = Settings()
+        self._use = DhcpUse()
 
     def performs_with(self, apply: Apply) -> None:
         """Say who performs the actions of later commits."""
         self._perform = apply
 
+    def learns_from(self, lease_of: LeaseOf) -> None:
+        """Say who knows the lease of an interface; before this there is none."""
+        self._lease_of = lease_of
+
+    @property
+    def dhcp_use(self) -> DhcpUse:
+        """Which lease counts."""
+        return self._use
+
+    def follow_lease(self) -> None:
+        """Bring into force what the lease gives now, after it has changed. Cannot fail and never waits."""
+        self._bring(self._configured, self._use, ())
+
     def settings(self, running: etree._Element) -> Settings:
-        """Return the settings to start with.
+        """Return the settings to start with, what DHCP gives counted in.
 
         A secret that does not open must not be left out, which might connect the device without its password: the link
         stays down instead, and the daemon still serves NETCONF so that the secret can be set again.
@@ -76,22 +97,39 @@ class Backend:
         for path in unreadable:
             _log.error("the secret %s cannot be decrypted; the cloud connection stays down until it is set again", path)
         self._incomplete = bool(unreadable)
-        return replace(settings, enabled=False) if unreadable else settings
+        self._configured = replace(settings, enabled=False) if unreadable else settings
+        self._use = dhcp_use_of(self._model.schema, running)
+        self._in_force = self._with_lease(self._configured, self._use)
+        return self._in_force
 
     def prepare(self, old: etree._Element, new: etree._Element, changes: Sequence[Change]) -> Plan:
         """Return the plan for a commit, or raise InvalidValue if the engine could not take over the new settings."""
         del old  # the engine knows what it has; the plan says what it shall have
-        settings = settings_of(self._model.schema, new, self._open)
+        configured = settings_of(self._model.schema, new, self._open)
+        use = dhcp_use_of(self._model.schema, new)
+        settings = self._with_lease(configured, use)
         # After a start without a secret, the engine lacks more than this commit changes.
         actions = _actions(settings, set(RULES.values())) if self._incomplete else plan_of(settings, changes)
-        plan = Plan(actions, self._take_over)
+        actions += actions_between(_applied(actions, self._in_force), settings)  # what a lease adds to it, or takes
+        plan = Plan(actions, partial(self._take_over, configured, use))
         if any(isinstance(action, SetTls) for action in plan.actions):
             self._check_tls(settings, new)
         return plan
 
-    def _take_over(self, actions: Iterable[Action]) -> None:
+    def _take_over(self, configured: Settings, use: DhcpUse, actions: Iterable[Action]) -> None:
         self._incomplete = False
-        self._perform(actions)
+        self._bring(configured, use, tuple(actions))
+
+    def _bring(self, configured: Settings, use: DhcpUse, actions: tuple[Action, ...]) -> None:
+        """Bring settings into force, in one batch: `actions`, and what the lease makes of it by now."""
+        settings = self._with_lease(configured, use)
+        actions += actions_between(_applied(actions, self._in_force), settings)
+        self._configured, self._use, self._in_force = configured, use, settings
+        if actions:
+            self._perform(actions)
+
+    def _with_lease(self, configured: Settings, use: DhcpUse) -> Settings:
+        return in_force(configured, use, self._lease_of(use.interface))
 
     def _open(self, leaf: SchemaNode, element: etree._Element) -> str:
         try:
@@ -130,6 +168,15 @@ def plan_of(settings: Settings, changes: Iterable[Change]) -> tuple[Action, ...]
 def _actions(settings: Settings, touched: Container[Rule | None]) -> tuple[Action, ...]:
     rules = {rule: None for rule in RULES.values() if rule is not None and rule in touched}
     return tuple(rule(settings) for rule in rules)
+
+
+def _applied(actions: Iterable[Action], settings: Settings) -> Settings:
+    return reduce(lambda done, action: action.applied_to(done), actions, settings)
+
+
+def _no_lease(interface: str) -> None:
+    """Know of no lease."""
+    del interface
 
 
 def _nothing(actions: Iterable[Action]) -> None:

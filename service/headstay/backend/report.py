@@ -16,7 +16,9 @@ from typing import Any
 from lxml import etree
 
 from headstay import xml
+from headstay.backend.precedence import DhcpUse
 from headstay.datastore.model import DATA
+from headstay.dhcp.lease import Lease
 from headstay.engine.events import Event
 from headstay.engine.status import ServerStatus, Status
 
@@ -47,15 +49,38 @@ def state_tree(status: Status) -> etree._Element:
     return data
 
 
+def lease_tree(lease: Lease | None, use: DhcpUse) -> etree._Element:
+    """Return the operational state of what DHCP gives as a tree, without the password."""
+    data = xml.element(DATA)
+    if lease is None:
+        return data
+    top = xml.element(_tag("cloud-management"))
+    data.append(top)
+    shown = etree.SubElement(top, _tag("dhcp-lease"))
+    leafs = {
+        "interface": lease.interface,
+        "client": lease.client,
+        "domain": lease.domain,
+        "password-present": "false" if lease.password is None else "true",
+        "ignored": lease.ignored if use.enabled else "everything: dhcp/enabled is false",
+        "received-at": date_and_time(lease.received_at),
+        "expires-at": None if lease.expires_at is None else date_and_time(lease.expires_at),
+    }
+    for name, value in leafs.items():
+        if value is not None:
+            etree.SubElement(shown, _tag(name)).text = value
+    return data
+
+
 def report_body(event: Event) -> dict[str, object]:
     """Return the body of the telemetry report for an event: RFC 7951 JSON."""
     body: dict[str, object] = {"event": event.name}
     for field in fields(event):
-        leaf = _leaf_name(field.name)
+        leaf, value = _leaf_name(field.name), getattr(event, field.name)
         # The only numbers in events are counter64, which RFC 7951 section 6.1 writes as strings.
-        text = _text(leaf, getattr(event, field.name))
-        if text is not None:
-            body[leaf] = text
+        said = value if isinstance(value, bool) else _text(leaf, value)
+        if said is not None:
+            body[leaf] = said
     return body
 
 

@@ -11,9 +11,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from lxml import etree
 
 from headstay import xml
-from headstay.datastore.access import Requester
+from headstay.backend.dhcp import Dhcp
+from headstay.datastore.access import Requester, Source
 from headstay.datastore.model import Model
+from headstay.datastore.secrets import CLEAR
+from headstay.dhcp.event import Happening, LeaseEvent, is_interface
 from headstay.engine.runner import Engine
+from headstay.errors import AccessDenied, InvalidValue
 
 Rpc = Callable[[Requester, etree._Element], Awaitable[Sequence[etree._Element]]]
 """The requester and the RPC's element in, the output parameters out."""
@@ -22,15 +26,17 @@ Rpc = Callable[[Requester, etree._Element], Awaitable[Sequence[etree._Element]]]
 class Rpcs:
     """The RPCs of one device."""
 
-    def __init__(self, model: Model, engine: Engine) -> None:
+    def __init__(self, model: Model, engine: Engine, dhcp: Dhcp) -> None:
         self._model = model
         self._engine = engine
+        self._dhcp = dhcp
 
     def table(self) -> Mapping[tuple[str, str], Rpc]:
         """Return the RPCs by namespace and name."""
         return {
             (xml.HCM, "reconnect"): self.reconnect,
             (xml.HCM, "clear-counters"): self.clear_counters,
+            (xml.HCM, "dhcp-update"): self.dhcp_update,
         }
 
     async def reconnect(self, _requester: Requester, operation: etree._Element) -> Sequence[etree._Element]:
@@ -44,3 +50,32 @@ class Rpcs:
         self._model.rpc_input(operation)
         self._engine.clear_counters()
         return ()
+
+    async def dhcp_update(self, requester: Requester, operation: etree._Element) -> Sequence[etree._Element]:
+        """Take over what a DHCP client did. What becomes of its values stands in `dhcp-lease`.
+
+        Raises AccessDenied for anyone but root and the daemon's own user on the local socket.
+        """
+        if not requester.recovery or requester.source is not Source.LOCAL:
+            raise AccessDenied("only root and the daemon's own user may tell it of DHCP, over its local socket")
+        await self._dhcp.take(_lease_event(self._model.rpc_input(operation)))
+        return ()
+
+
+def _lease_event(given: etree._Element) -> LeaseEvent:
+    domain, password, lease_time = (
+        given.findtext(f"{{{xml.HCM}}}{name}") for name in ("domain", "password", "lease-time")
+    )
+    if password is not None and not password.startswith(CLEAR):
+        raise InvalidValue(f"password: give it in clear ({CLEAR}…); this is where DHCP's own value comes in")
+    interface = given.findtext(f"{{{xml.HCM}}}interface") or ""
+    if not is_interface(interface):
+        raise InvalidValue("interface: an interface's name has no spaces")
+    return LeaseEvent(
+        interface=interface,
+        client=given.findtext(f"{{{xml.HCM}}}client") or "",
+        happening=Happening(given.findtext(f"{{{xml.HCM}}}event")),
+        domain=None if domain is None else domain.encode(),
+        password=None if password is None else password.removeprefix(CLEAR).encode(),
+        lease_time=None if lease_time is None else int(lease_time),
+    )

@@ -55,6 +55,8 @@ def _services(new: Settings) -> Action:
 
 READ_LIVE = None
 """The rule of a node that nothing keeps a copy of: whoever needs it reads the running configuration."""
+WITH_LEASE = None
+"""The rule of a node that says which lease counts: `plan` works out, with that lease, what follows."""
 
 RULES: dict[str, Rule | None] = {
     "/hcm:cloud-management/enabled": _enabled,
@@ -71,6 +73,8 @@ RULES: dict[str, Rule | None] = {
     "/hcm:cloud-management/tls/trust-anchor": _tls,
     "/hcm:cloud-management/tls/client-certificate": _tls,
     "/hcm:cloud-management/tls/private-key": _tls,
+    "/hcm:cloud-management/dhcp/enabled": WITH_LEASE,
+    "/hcm:cloud-management/dhcp/interface": WITH_LEASE,
     "/hcm:cloud-management/service": _services,
     "/hcm:cloud-management/service/name": _services,
     "/hcm:cloud-management/service/enabled": _services,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from lxml import etree
 
 from headstay import xml
+from headstay.backend.precedence import DhcpUse
 from headstay.datastore.schema import SchemaNode
 from headstay.engine.settings import AddressFamily, Role, Server, Service, Settings, Source, Tls
 
@@ -92,6 +93,17 @@ def settings_of(schema: SchemaNode, tree: etree._Element, open_secret: OpenSecre
     )
 
 
+def dhcp_use_of(schema: SchemaNode, tree: etree._Element) -> DhcpUse:
+    """Return which lease counts."""
+    top = _Node(schema.children[_TOP], tree.find(_TOP), _no_secret)
+    dhcp = top.node("dhcp")
+    return DhcpUse(
+        enabled=dhcp.text("enabled") == "true",
+        interface=dhcp.required("interface"),
+        port=int(top.node("server").required("port")),
+    )
+
+
 def _servers(primary: _Node, backups: list[_Node]) -> tuple[Server, ...]:
     """The primary, where it has a domain, and the backups in their order; one without a port has the primary's."""
     port = int(primary.required("port"))
@@ -101,6 +113,10 @@ def _servers(primary: _Node, backups: list[_Node]) -> tuple[Server, ...]:
         own = backup.text("port")
         servers.append(Server(backup.required("domain").lower(), int(own) if own else port, Role.BACKUP))
     return tuple(servers)
+
+
+def _no_secret(leaf: SchemaNode, _: etree._Element) -> str:
+    raise KeyError(leaf.path)
 
 
 def _tag(name: str) -> str:

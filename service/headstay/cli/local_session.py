@@ -51,11 +51,14 @@ def state_directory(config: Path | None, state_dir: Path | None) -> Path:
 class LocalSession:
     """An open session; use it as a context manager."""
 
-    def __init__(self, path: Path) -> None:
-        """Connect and exchange hello. Raises CommandError that says what to do."""
+    def __init__(self, path: Path, time_limit: float = _TIME_LIMIT) -> None:
+        """Connect and exchange hello. Raises CommandError that says what to do.
+
+        `time_limit` is how many seconds each answer may take.
+        """
         self._deframer = Deframer()
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(_TIME_LIMIT)
+        self._socket.settimeout(time_limit)
         try:
             self._socket.connect(str(path))
             self._send(_HELLO)

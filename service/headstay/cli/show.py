@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from headstay.cli import operational
+from headstay.cli import operational, show_dhcp
 from headstay.cli.local_session import add_where, socket_path
 from headstay.cli.operational import Leafs
 from headstay.cli.show_lists import NONE, servers_text, subconnections_text
@@ -45,6 +45,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
             "--json", action="store_true", help="print JSON, with the names and values of the YANG model"
         )
         parser.set_defaults(run=run)
+    show_dhcp.add_parser(things)
 
 
 def _run_state(arguments: argparse.Namespace) -> int:

@@ -85,6 +85,10 @@ class Model:
         """The tags of the operations that the modules define."""
         return self._rpcs.keys()
 
+    def rpc(self, tag: str) -> SchemaNode:
+        """Return the input of one of the operations, as the modules define it. Raises KeyError."""
+        return self._rpcs[tag]
+
     def empty(self) -> etree._Element:
         """Return a tree without any data."""
         return xml.element(DATA)

@@ -66,4 +66,23 @@ class ReportBufferFull:
     buffer_full_count: int
 
 
-Event = ConnectionStateChange | ServerSwitchover | AuthenticationFailure | SubconnectionStateChange | ReportBufferFull
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DhcpChange:
+    """DHCP gave, changed or took away a server's name or a password. It comes from outside the engine."""
+
+    name: ClassVar[str] = "dhcp-change"
+    interface: str
+    domain: str | None = None
+    password_present: bool | None = None
+    ignored: str | None = None
+    """What was not used, and why."""
+
+
+Event = (
+    ConnectionStateChange
+    | ServerSwitchover
+    | AuthenticationFailure
+    | SubconnectionStateChange
+    | ReportBufferFull
+    | DhcpChange
+)

@@ -33,6 +33,8 @@ def log_event(event: Event) -> None:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     text = str(value.value if isinstance(value, enum.Enum) else value)
     plain = text.isprintable() and text and not set(text) & set(' "=')
     return text if plain else json.dumps(text, ensure_ascii=True)

@@ -42,7 +42,9 @@ def tree(content: str) -> etree._Element:
 
 def planned(old: str, new: str, backend: Backend | None = None) -> Plan:
     before, after = tree(old), tree(new)
-    backend = backend or Backend(device_model(), VAULT)
+    if backend is None:
+        backend = Backend(device_model(), VAULT)
+        backend.settings(before)
     return backend.prepare(before, after, difference(SCHEMA, before, after))
 
 
@@ -101,8 +103,12 @@ def test_nothing_happens_before_apply_and_once_after() -> None:
 
 def test_a_plan_without_actions_bothers_nobody() -> None:
     called: list[Iterable[Action]] = []
-    Plan((), called.append).apply()
-    assert called == []
+    backend = Backend(device_model(), VAULT)
+    backend.performs_with(called.append)
+    planned("", "<enabled>true</enabled>", backend).apply()
+    planned("", "<dhcp><interface>eth0</interface></dhcp>", backend).apply()
+    assert [list(actions) for actions in called] == [[SetEnabled(True)]]
+    assert backend.dhcp_use.interface == "eth0"
 
 
 def test_before_the_engine_runs_a_plan_does_nothing() -> None:

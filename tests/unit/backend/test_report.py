@@ -6,10 +6,13 @@ from dataclasses import fields
 from itertools import pairwise
 
 import pytest
+from lxml import etree
 
-from headstay.backend.report import date_and_time, report_body, state_tree
+from headstay.backend.precedence import DhcpUse
+from headstay.backend.report import date_and_time, lease_tree, report_body, state_tree
 from headstay.datastore.overlay import overlaid
 from headstay.datastore.schema import SchemaNode
+from headstay.dhcp.lease import Lease
 from headstay.engine import events, reasons
 from headstay.engine.settings import Role, Source
 from headstay.engine.status import ConnectionStatus, ServerStatus, Status, SubconnectionStatus
@@ -155,4 +158,54 @@ def test_reports() -> None:
     assert report_body(events.ReportBufferFull(buffer_full_count=3)) == {
         "event": "report-buffer-full",
         "buffer-full-count": "3",
+    }
+
+
+# what DHCP gives --------------------------------------------------------------------------------------
+
+LEASE = Lease("eth0", "dhclient", 1517062720.25, "cloud.example", "hunter2", "option 252 is odd", 1517062840.25)
+
+
+def leased(lease: Lease, use: DhcpUse) -> dict[str, str]:
+    tree = lease_tree(lease, use)
+    (container,) = tree[0]
+    schema = device_model().schema.find("/hcm:cloud-management/dhcp-lease")
+    for leaf in container:
+        assert schema.children[leaf.tag].canonical(leaf.text or "", {}).text == leaf.text
+    return {etree.QName(leaf).localname: leaf.text or "" for leaf in container}
+
+
+def test_a_lease() -> None:
+    assert leased(LEASE, DhcpUse()) == {
+        "interface": "eth0",
+        "client": "dhclient",
+        "domain": "cloud.example",
+        "password-present": "true",
+        "ignored": "option 252 is odd",
+        "received-at": "2018-01-27T14:18:40.250Z",
+        "expires-at": "2018-01-27T14:20:40.250Z",
+    }
+
+
+def test_a_lease_that_gives_nothing() -> None:
+    assert leased(Lease("eth0", "udhcpc", 0.0), DhcpUse()).keys() == {
+        *("interface", "client", "password-present", "received-at")
+    }
+
+
+def test_a_lease_that_does_not_count() -> None:
+    assert leased(LEASE, DhcpUse(enabled=False))["ignored"] == "everything: dhcp/enabled is false"
+
+
+def test_no_lease() -> None:
+    assert len(lease_tree(None, DhcpUse())) == 0
+
+
+def test_a_change_of_what_dhcp_gives() -> None:
+    change = events.DhcpChange(interface="eth0", domain="cloud.example", password_present=False)
+    assert report_body(change) == {
+        "event": "dhcp-change",
+        "interface": "eth0",
+        "domain": "cloud.example",
+        "password-present": False,
     }

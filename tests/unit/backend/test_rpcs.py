@@ -10,10 +10,13 @@ from lxml import etree
 from headstay import xml
 from headstay.backend.rpcs import Rpcs
 from headstay.datastore.access import Requester, Source
-from headstay.errors import RpcErrors
+from headstay.dhcp.event import Happening, LeaseEvent
+from headstay.errors import AccessDenied, HeadstayError, InvalidValue, RpcErrors
 from models import device_model
 
 ADMIN = Requester("admin", 1, Source.DIRECT)
+ROOT = Requester("root", 2, Source.LOCAL, recovery=True)
+LEASE = "<interface>eth0</interface><client>dhclient</client>"
 
 
 class FakeEngine:
@@ -29,6 +32,16 @@ class FakeEngine:
         self.asked.append("clear-counters")
 
 
+class FakeDhcp:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[LeaseEvent] = []
+
+    async def take(self, event: LeaseEvent) -> None:
+        self.told.append(event)
+
+
 @pytest.fixture
 def engine() -> FakeEngine:
     return FakeEngine()
@@ -38,14 +51,17 @@ def operation(name: str, content: str = "") -> etree._Element:
     return xml.parse(f'<{name} xmlns="{xml.HCM}">{content}</{name}>'.encode())
 
 
-async def execute(engine: Any, name: str, content: str = "") -> list[etree._Element]:
-    return list(await Rpcs(device_model(), engine).table()[xml.HCM, name](ADMIN, operation(name, content)))
+async def execute(
+    engine: Any, name: str, content: str = "", dhcp: Any = None, requester: Requester = ADMIN
+) -> list[etree._Element]:
+    table = Rpcs(device_model(), engine, dhcp).table()
+    return list(await table[xml.HCM, name](requester, operation(name, content)))
 
 
 def test_every_rpc_of_the_model_is_there(engine: Any) -> None:
     """What the model has, and the deviations do not take away, can be executed."""
     modelled = {tag for tag in device_model().rpcs if etree.QName(tag).namespace == xml.HCM}
-    assert modelled == {f"{{{namespace}}}{name}" for namespace, name in Rpcs(device_model(), engine).table()}
+    assert modelled == {f"{{{namespace}}}{name}" for namespace, name in Rpcs(device_model(), engine, engine).table()}
 
 
 @pytest.mark.parametrize("name", ["reconnect", "clear-counters"])
@@ -59,3 +75,66 @@ async def test_a_parameter_that_there_is_not_is_refused(engine: FakeEngine, name
     with pytest.raises(RpcErrors):
         await execute(engine, name, "<now/>")
     assert engine.asked == []
+
+
+async def test_dhcp_update(engine: FakeEngine) -> None:
+    dhcp = FakeDhcp()
+    values = "<domain>cloud.example</domain><password>$0$a $0$ b</password><lease-time>120</lease-time>"
+    assert await execute(engine, "dhcp-update", f"{LEASE}<event>bound</event>{values}", dhcp, ROOT) == []
+    assert await execute(engine, "dhcp-update", f"{LEASE}<event>released</event>", dhcp, ROOT) == []
+    assert dhcp.told == [
+        LeaseEvent("eth0", "dhclient", Happening.BOUND, b"cloud.example", b"a $0$ b", 120),
+        LeaseEvent("eth0", "dhclient", Happening.RELEASED),
+    ]
+
+
+@pytest.mark.parametrize("event", [happening.value for happening in Happening])
+async def test_every_event_of_the_model(event: str, engine: FakeEngine) -> None:
+    dhcp = FakeDhcp()
+    await execute(engine, "dhcp-update", f"{LEASE}<event>{event}</event>", dhcp, ROOT)
+    assert [told.happening.value for told in dhcp.told] == [event]
+
+
+@pytest.mark.parametrize("domain", ["", "https://cloud.example/", "a b", "\ufffd", "x" * 255])
+async def test_a_hostile_domain_reaches_the_judge(domain: str, engine: FakeEngine) -> None:
+    dhcp = FakeDhcp()
+    await execute(engine, "dhcp-update", f"{LEASE}<event>bound</event><domain>{domain}</domain>", dhcp, ROOT)
+    assert [told.domain for told in dhcp.told] == [domain.encode()]
+
+
+@pytest.mark.parametrize(
+    "requester",
+    [
+        ADMIN,
+        Requester("admin", 1, Source.LOCAL),
+        Requester("root", 1, Source.DIRECT),
+        Requester("root", 1, Source.TUNNEL, recovery=True),
+    ],
+)
+async def test_dhcp_update_is_for_root_and_the_daemons_user_alone(requester: Requester, engine: FakeEngine) -> None:
+    dhcp = FakeDhcp()
+    with pytest.raises(AccessDenied):
+        await execute(engine, "dhcp-update", f"{LEASE}<event>bound</event>", dhcp, requester)
+    assert dhcp.told == []
+
+
+@pytest.mark.parametrize("content", ["", "<event>bound</event>", f"{LEASE}<event>lost</event>", LEASE])
+async def test_dhcp_update_of_nothing_is_refused(content: str, engine: FakeEngine) -> None:
+    dhcp = FakeDhcp()
+    with pytest.raises(HeadstayError):
+        await execute(engine, "dhcp-update", content, dhcp, ROOT)
+    assert dhcp.told == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"{LEASE}<event>bound</event><password>$aes-256-gcm$AAAA</password>",
+        "<interface>a b</interface><client>x</client><event>bound</event>",
+    ],
+)
+async def test_dhcp_update_that_makes_no_sense_is_refused(content: str, engine: FakeEngine) -> None:
+    dhcp = FakeDhcp()
+    with pytest.raises(InvalidValue):
+        await execute(engine, "dhcp-update", content, dhcp, ROOT)
+    assert dhcp.told == []

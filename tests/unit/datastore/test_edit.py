@@ -445,7 +445,7 @@ def test_one_case_may_be_deleted_where_another_is_made() -> None:
     [
         ("<no-such/>", "unknown-element", "no-such", "/hcm:cloud-management"),
         ("<server><no-such/></server>", "unknown-element", "no-such", "/hcm:cloud-management/hcm:server"),
-        ("<dhcp/>", "unknown-element", "dhcp", "/hcm:cloud-management"),
+        ("<lockout-protection/>", "unknown-element", "lockout-protection", "/hcm:cloud-management"),
         ("<connection/>", "unknown-element", "connection", "/hcm:cloud-management/hcm:connection"),
         ("<enabled>true</enabled><enabled>true</enabled>", "bad-element", "enabled", None),
         ("<server/><server/>", "bad-element", "server", "/hcm:cloud-management/hcm:server"),

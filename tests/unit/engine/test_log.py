@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import logging
 
-from headstay.engine.events import AuthenticationFailure, ConnectionStateChange, SubconnectionStateChange
+from headstay.engine.events import AuthenticationFailure, ConnectionStateChange, DhcpChange, SubconnectionStateChange
 from headstay.engine.log import line_of, log_event
 from headstay.engine.reasons import FailureReason, State, SubconnectionState
 
@@ -10,6 +10,11 @@ from headstay.engine.reasons import FailureReason, State, SubconnectionState
 def test_a_line_begins_with_the_name_and_holds_what_is_known() -> None:
     event = AuthenticationFailure(server_domain="c.example", failure_reason=FailureReason.AUTHENTICATION_REFUSED)
     assert line_of(event) == "authentication-failure server-domain=c.example failure-reason=authentication-refused"
+
+
+def test_a_boolean_is_written_as_in_the_model() -> None:
+    event = DhcpChange(interface="eth0", password_present=True)
+    assert line_of(event) == "dhcp-change interface=eth0 password-present=true"
 
 
 def test_nothing_from_the_network_can_forge_a_line() -> None:

@@ -544,6 +544,15 @@ def test_the_same_name_by_dhcp_keeps_the_connection() -> None:
     assert world.connection.domain_source is Source.DHCP
 
 
+def test_the_primarys_own_name_by_dhcp_keeps_a_connection_to_a_backup() -> None:
+    world = World(Settings(servers=(A, B)), {A.domain: refusing(FailureReason.SOCKET_FAILED, Connect)})
+    world.start().settle().forget()
+    assert world.connection.server_domain == "b.example"
+    for source in (Source.DHCP, Source.CONFIGURED):
+        world.configure(SetServers((replace(A, source=source), B)))
+        assert world.effects == []
+
+
 def test_a_password_by_dhcp_is_a_dhcp_change() -> None:
     world = connected(replace(ONE, password="old", password_source=Source.CONFIGURED))
     world.configure(SetPassword("new", Source.DHCP))

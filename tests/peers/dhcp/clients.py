@@ -1,0 +1,196 @@
+"""The real DHCP clients, each set up with the ready files of tools/dhcp, and dnsmasq as the server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import headstay
+from end_to_end.processes import until
+from peers.dhcp.namespaces import CLIENT_INTERFACE, Namespace, child_of
+
+TOOLS = Path(__file__).parents[3] / "tools" / "dhcp"
+RENEW_AFTER = 5
+"""Seconds after which dnsmasq tells clients to renew. udhcpc pays no attention and is told by a signal."""
+
+
+class Dnsmasq:
+    """The DHCP server."""
+
+    def __init__(self, namespace: Namespace, directory: Path, options: Mapping[int, str]) -> None:
+        directory.mkdir()
+        self._options = directory / "options"
+        self._write(options)
+        pid_file = directory / "pid"
+        command = [
+            *(
+                "dnsmasq",
+                "--keep-in-foreground",
+                "--conf-file=/dev/null",
+                "--port=0",
+                "--user=root",
+                "--log-facility=-",
+            ),
+            *("--no-ping", "--interface=srv0", "--bind-interfaces", f"--pid-file={pid_file}"),
+            *("--dhcp-range=192.0.2.100,192.0.2.150,2m", f"--dhcp-leasefile={directory}/leases"),
+            *("--dhcp-authoritative", "--dhcp-option=option:router", f"--dhcp-optsfile={self._options}"),
+        ]
+        self._process = namespace.start(command, directory / "log")
+        until(pid_file.exists, bool)
+
+    def offers(self, options: Mapping[int, str]) -> None:
+        """From now on give these options."""
+        self._write(options)
+        os.kill(child_of(self._process), signal.SIGHUP)
+
+    def _write(self, options: Mapping[int, str]) -> None:
+        # Quoted: dnsmasq would make four octets of 127.0.0.1.
+        lines = [f'{code},"{value}"\n' for code, value in options.items()]
+        self._options.write_text("".join([f"option:T1,{RENEW_AFTER}\noption:T2,100\n", *lines]))
+
+
+class ScriptedServer:
+    """The server of `scripted_server.py`, for what dnsmasq does not do."""
+
+    def __init__(self, namespace: Namespace, directory: Path, options: Mapping[int, bytes]) -> None:
+        directory.mkdir()
+        self._script = directory / "script.json"
+        self.offers(options)
+        program = str(Path(__file__).with_name("scripted_server.py"))
+        namespace.start([sys.executable, program, "srv0", str(self._script)], directory / "log")
+        until(self._script.with_suffix(".ready").exists, bool)
+
+    def offers(self, options: Mapping[int, bytes]) -> None:
+        """From now on give these options."""
+        self._write(silent=False, options={str(code): value.hex() for code, value in options.items()})
+
+    def falls_silent(self) -> None:
+        """From now on say nothing."""
+        self._write(silent=True, options={})
+
+    def _write(self, **script: object) -> None:
+        aside = self._script.with_suffix(".new")
+        aside.write_text(json.dumps({"lease": 10, **script}))
+        aside.replace(self._script)
+
+
+class Client:
+    """A DHCP client in its namespace. `headstay` is found as its hook finds it on a device."""
+
+    def __init__(self, namespace: Namespace, directory: Path, state_dir: Path) -> None:
+        self.namespace = namespace
+        self.directory = directory
+        directory.mkdir()
+        program = directory / "headstay"
+        source = Path(headstay.__file__).parents[1]
+        command = f"PYTHONPATH={shlex.quote(str(source))} exec {shlex.quote(sys.executable)} -m headstay"
+        self._executable(program, f'#!/bin/sh\n{command} "$@"\n')
+        defaults = self.made(
+            "default", {"headstay": f"HEADSTAY={program}\nHEADSTAY_OPTIONS='--state-dir {state_dir}'\n"}
+        )
+        namespace.put(defaults, "/etc/default")
+        # No client may touch the machine's own.
+        namespace.put(self.made("", {"resolv.conf": ""}) / "resolv.conf", "/etc/resolv.conf")
+        namespace.run("mount", "-t", "tmpfs", "none", "/run")
+        self.set_up()
+
+    def set_up(self) -> None:
+        """Put the client's files in place."""
+
+    def start(self) -> None:
+        """Ask for a lease."""
+        self.process = self.namespace.start(self.command(), self.directory / "log")
+
+    def command(self) -> list[str]:
+        """Return the command line that asks for a lease and goes on in the foreground."""
+        raise NotImplementedError
+
+    def renew(self) -> None:
+        """Renew the lease soon."""
+
+    def release(self) -> None:
+        """Give the lease back."""
+        raise NotImplementedError
+
+    def made(self, name: str, files: Mapping[str, str]) -> Path:
+        """Make a directory with these files."""
+        directory = self.directory / name
+        directory.mkdir(exist_ok=True)
+        for file, text in files.items():
+            (directory / file).write_text(text)
+        return directory
+
+    @staticmethod
+    def _executable(file: Path, text: str) -> None:
+        file.write_text(text)
+        file.chmod(0o755)
+
+
+class Udhcpc(Client):
+    """busybox's."""
+
+    PROGRAM = "udhcpc"
+
+    def command(self) -> list[str]:
+        script = str(TOOLS / "udhcpc" / "headstay.script")
+        return ["udhcpc", "-f", "-i", CLIENT_INTERFACE, "-O", "252", "-O", "253", "-s", script]
+
+    def renew(self) -> None:
+        os.kill(child_of(self.process), signal.SIGUSR1)
+
+    def release(self) -> None:
+        os.kill(child_of(self.process), signal.SIGUSR2)
+
+
+class Dhclient(Client):
+    """ISC's."""
+
+    PROGRAM = "dhclient"
+
+    def set_up(self) -> None:
+        ready = (TOOLS / "dhclient" / "headstay.conf").read_text()
+        files = self.made("dhcp", {"dhclient.conf": f"request subnet-mask, broadcast-address;\n{ready}"})
+        hooks = files / "dhclient-exit-hooks.d"
+        hooks.mkdir()
+        shutil.copy(TOOLS / "dhclient" / "headstay", hooks)
+        self.namespace.put(files, "/etc/dhcp")
+
+    def command(self) -> list[str]:
+        return ["dhclient", "-d", *self._files(), CLIENT_INTERFACE]
+
+    def release(self) -> None:
+        self.namespace.run("dhclient", "-r", *self._files(), CLIENT_INTERFACE)
+
+    def _files(self) -> list[str]:
+        return ["-pf", f"{self.directory}/pid", "-lf", f"{self.directory}/leases"]
+
+
+class Dhcpcd(Client):
+    """Roy Marples's."""
+
+    PROGRAM = "dhcpcd"
+
+    def set_up(self) -> None:
+        ready = (TOOLS / "dhcpcd" / "headstay.conf").read_text()
+        # noarp: it would look for five seconds whether somebody has the address already.
+        files = self.made("dhcpcd", {"dhcpcd.conf": f"noarp\nnoipv4ll\n{ready}"})
+        self.namespace.put(files / "dhcpcd.conf", "/etc/dhcpcd.conf")
+        hooks = self.made("hooks", {})
+        shutil.copy(TOOLS / "dhcpcd" / "90-headstay", hooks)
+        self.namespace.put(hooks, "/usr/lib/dhcpcd/dhcpcd-hooks")
+        self.namespace.run("mount", "-t", "tmpfs", "none", "/var/lib/dhcpcd")
+
+    def command(self) -> list[str]:
+        return ["dhcpcd", "-B", "-4", CLIENT_INTERFACE]
+
+    def release(self) -> None:
+        self.namespace.run("dhcpcd", "-4", "-k", CLIENT_INTERFACE)
+
+
+CLIENTS: tuple[type[Udhcpc | Dhclient | Dhcpcd], ...] = (Udhcpc, Dhclient, Dhcpcd)
