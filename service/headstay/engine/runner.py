@@ -29,6 +29,7 @@ from headstay.engine.effects import (
     Emit,
     Handshake,
     OpenSubconnection,
+    Probe,
     Register,
     Resolve,
     SendMessage,
@@ -42,6 +43,7 @@ from headstay.engine.inputs import Input
 from headstay.engine.instant import Instant, read_clock
 from headstay.engine.log import log, log_event
 from headstay.engine.machine import Machine
+from headstay.engine.probe import ask
 from headstay.engine.services import SERVICES
 from headstay.engine.settings import Identity, Settings
 from headstay.engine.status import Status
@@ -121,6 +123,10 @@ class Engine:
         """Connect anew, now, whatever was being waited for. Without server, or while disabled, nothing happens."""
         self._tell(inputs.ReconnectRequested())
 
+    def link_changed(self) -> None:
+        """A link, an address or a route of this device has changed: if waiting, try soon; forget a long backoff."""
+        self._tell(inputs.LinkChanged())
+
     def report(self, body: dict[str, object], time: float) -> None:
         """Bring one report to the cloud: `body` as JSON, of something that happened at `time` (since the epoch).
 
@@ -193,6 +199,8 @@ class Engine:
                 self._begin_step(effect)
             case Connect() | Authenticate() | Register() | Handshake():
                 self._begin_step(effect)
+            case Probe():
+                self._spawn(self._ask(effect), self._of_attempt)
             case Disconnect(reason=reason, graceful=graceful):
                 self._disconnect(reason, graceful=graceful)
             case SendMessage(message):
@@ -241,6 +249,9 @@ class Engine:
         if attempt.main is not None and self._attempt is attempt:
             self._spawn(self._write(attempt.main, self._outbox), self._of_attempt)
             self._spawn(self._read(attempt.number, attempt.main), self._of_attempt)
+
+    async def _ask(self, probe: Probe) -> None:
+        self._tell(await ask(probe, self._identity))
 
     def _disconnect(self, reason: str, *, graceful: bool) -> None:
         attempt, self._attempt = self._attempt, None
