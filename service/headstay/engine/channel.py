@@ -33,6 +33,7 @@ from headstay.engine.subconnection import (
     ServiceInput,
     Woken,
 )
+from headstay.engine.tls import TlsContexts
 from headstay.engine.websocket import close, url_of, why_closed
 
 MOST_QUEUED = 16
@@ -65,11 +66,11 @@ class Channel:
         self._inbox: asyncio.Queue[ServiceInput] = asyncio.Queue(MOST_QUEUED)
         self._sending = False
 
-    async def run(self, settings: Settings, tell: Callable[[OfAttempt], None]) -> None:
+    async def run(self, settings: Settings, contexts: TlsContexts, tell: Callable[[OfAttempt], None]) -> None:
         """Open the WebSocket, serve it until it ends, and tell both. Cancelling closes it and tells nothing more."""
         attempt, instance = self._opening.attempt, self._opening.instance
         try:
-            connection = await open_subconnection(url_of(self._opening.url), self.service, settings)
+            connection = await open_subconnection(url_of(self._opening.url), self.service, settings, contexts)
             tell(SubconnectionOpened(attempt, instance))
             details = await self._serve(connection)
         except Exception as error:  # noqa: BLE001 -- the supervisor: no subconnection disturbs anything else

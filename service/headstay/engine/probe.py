@@ -15,14 +15,15 @@ from headstay.engine.inputs import OfAttempt
 from headstay.engine.settings import Identity
 from headstay.engine.stages import TIME_LIMIT, TIMED_OUT, Stage
 from headstay.engine.steps import Attempt
+from headstay.engine.tls import TlsContexts
 
 _STAGE = {Resolve: Stage.RESOLVING, Connect: Stage.CONNECTING, Authenticate: Stage.AUTHENTICATING}
 
 
-async def ask(probe: Probe, identity: Identity) -> inputs.Probed | inputs.ProbeFailed:
+async def ask(probe: Probe, identity: Identity, contexts: TlsContexts) -> inputs.Probed | inputs.ProbeFailed:
     """Ask the server; return what came of it. Whatever goes wrong is the answer; cancelling closes the connection."""
     begin = Resolve(probe.attempt, probe.server, probe.settings)
-    attempt = Attempt(begin, identity, _unheard)
+    attempt = Attempt(begin, identity, _unheard, contexts)
     try:
         return await _steps(attempt, begin, probe)
     except Exception as error:  # noqa: BLE001 -- the supervisor: one place classifies every failure

@@ -49,6 +49,7 @@ from headstay.engine.settings import Identity, Settings
 from headstay.engine.status import Status
 from headstay.engine.steps import Attempt
 from headstay.engine.subconnection import ServiceContext
+from headstay.engine.tls import TlsContexts
 from headstay.engine.websocket import CLOSE_WITHIN, close, why_closed
 from headstay.errors import WireError
 from headstay.wire import messages
@@ -79,6 +80,7 @@ class Engine:
         self._observe = observe
         self._clock = clock
         self._machine = Machine(identity, settings, jitter or random.Random())  # noqa: S311 -- spreads load, guards nothing
+        self._contexts = TlsContexts(clock)
         self._services = ServiceContext(self._machine.reports)
 
         self._inbox: deque[Input] = deque()
@@ -195,7 +197,7 @@ class Engine:
     def _perform(self, effect: Effect, now: Instant) -> None:
         match effect:
             case Resolve():
-                self._attempt = Attempt(effect, self._identity, self._tell)
+                self._attempt = Attempt(effect, self._identity, self._tell, self._contexts)
                 self._begin_step(effect)
             case Connect() | Authenticate() | Register() | Handshake():
                 self._begin_step(effect)
@@ -251,7 +253,7 @@ class Engine:
             self._spawn(self._read(attempt.number, attempt.main), self._of_attempt)
 
     async def _ask(self, probe: Probe) -> None:
-        self._tell(await ask(probe, self._identity))
+        self._tell(await ask(probe, self._identity, self._contexts))
 
     def _disconnect(self, reason: str, *, graceful: bool) -> None:
         attempt, self._attempt = self._attempt, None
@@ -302,7 +304,7 @@ class Engine:
     def _open(self, opening: OpenSubconnection) -> None:
         channel = Channel(opening, SERVICES[opening.service](self._services), self._clock)
         self._channels[opening.instance] = channel
-        task = asyncio.create_task(channel.run(self._machine.settings, self._tell))
+        task = asyncio.create_task(channel.run(self._machine.settings, self._contexts, self._tell))
         self._channel_tasks[opening.instance] = task
         task.add_done_callback(lambda _: self._forget(opening.instance, channel))
 

@@ -13,6 +13,7 @@ from headstay.engine.dial import target_of
 from headstay.engine.inputs import AddressInfo
 from headstay.engine.reasons import State
 from headstay.engine.settings import AddressFamily, Server
+from headstay.engine.tls import TlsContexts
 
 
 def address(host: str, port: int) -> AddressInfo:
@@ -56,7 +57,7 @@ def closed_port(host: str) -> Iterator[AddressInfo]:
 
 async def reached(lab, cloud, *addresses: AddressInfo, **more: object) -> str:
     target = target_of(cloud.host, cloud.port)
-    connection = await dial.dial(target, addresses, lab.settings(cloud, **more))
+    connection = await dial.dial(target, addresses, lab.settings(cloud, **more), TlsContexts())
     try:
         return connection.address
     finally:

@@ -12,6 +12,7 @@ from headstay.engine.effects import Probe
 from headstay.engine.reasons import DownReason, FailureReason, State
 from headstay.engine.settings import Identity, Role, Server
 from headstay.engine.stages import TIME_LIMIT, Stage
+from headstay.engine.tls import TlsContexts
 from headstay.wire import AUTHENTICATE_PATH, REGISTER_PATH
 
 IDENTITY = Identity(serial="SN1", model="m", software="1", boot_id="boot-1")
@@ -25,7 +26,7 @@ def question(lab, cloud: FakeCloud, **more: object) -> Probe:
 async def test_a_server_that_lets_the_device_in_is_asked_no_further(lab) -> None:
     async with lab.cloud(password="p") as cloud:
         asked = question(lab, cloud, password="p")
-        assert await probe.ask(asked, IDENTITY) == inputs.Probed(7, asked.server, "secret-token", 3600.0)
+        assert await probe.ask(asked, IDENTITY, TlsContexts()) == inputs.Probed(7, asked.server, "secret-token", 3600.0)
         assert {path for _, path, _ in cloud.requests} == {AUTHENTICATE_PATH}
         await cloud.all_closed()
 
@@ -33,7 +34,7 @@ async def test_a_server_that_lets_the_device_in_is_asked_no_further(lab) -> None
 async def test_a_refusal_is_named(lab) -> None:
     async with lab.cloud() as cloud:
         cloud.answers[AUTHENTICATE_PATH] = lambda _: refused("unknown-serial")
-        answer = await probe.ask(question(lab, cloud), IDENTITY)
+        answer = await probe.ask(question(lab, cloud), IDENTITY, TlsContexts())
         assert (answer.failure.reason, answer.failure.details) == (
             FailureReason.AUTHENTICATION_REFUSED,
             "unknown-serial",
@@ -52,7 +53,7 @@ async def test_a_silent_server_is_given_up(lab, stage, monkeypatch) -> None:
             return False
 
         cloud._serve = silent
-        answer = await probe.ask(question(lab, cloud), IDENTITY)
+        answer = await probe.ask(question(lab, cloud), IDENTITY, TlsContexts())
         assert answer.failure.reason is FailureReason(f"timeout-{stage.value}")
         await cloud.all_closed()
 
