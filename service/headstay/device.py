@@ -33,6 +33,7 @@ from headstay.datastore.secrets import Vault, protected
 from headstay.datastore.stores import Datastores, Name, Parts
 from headstay.device_file import SOCKET_NAME, DeviceFile
 from headstay.engine.events import Event
+from headstay.engine.netlink import LinkWatch
 from headstay.engine.runner import Engine
 from headstay.engine.settings import Identity, Settings
 from headstay.errors import StartupError
@@ -120,12 +121,14 @@ class _Device:
         server = self._netconf(datastores, engine, host_key)
         await server.start()
         link = asyncio.create_task(engine.run(), name="engine")
+        watch = LinkWatch(engine.link_changed)
         waiting = asyncio.create_task(stopped.wait())
         try:
             self._announce(server, host_key)
             await asyncio.wait((link, waiting), return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
+            watch.close()
             await server.stop()
             await engine.stop()
             await link

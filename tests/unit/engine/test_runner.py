@@ -898,3 +898,18 @@ async def test_a_broken_machine_is_not_hidden(lab, caplog) -> None:
     with pytest.raises(ZeroDivisionError):
         await device.task
     lab.devices.remove(device)
+
+
+async def test_a_link_that_changes_ends_a_long_wait(lab) -> None:
+    async with lab.cloud() as cloud:
+        cloud.answers[AUTHENTICATE_PATH] = lambda _: refused("unknown-serial")
+        device = lab.device(lab.settings(cloud))
+        await device.until(FAILED)
+        while (left := device.engine.status().servers[0].next_attempt - device.clock().wall) < 30:
+            attempts = device.connection.attempts
+            device.pass_time(max(left, 0.0))
+            await device.until(lambda s, n=attempts: s.attempts > n and s.state is State.UNCONNECTED)
+        del cloud.answers[AUTHENTICATE_PATH]
+        device.clock.ahead += 5
+        device.engine.link_changed()
+        await device.until(UP)
