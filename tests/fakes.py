@@ -15,6 +15,7 @@ from headstay.engine import inputs
 from headstay.engine.actions import Action
 from headstay.engine.effects import (
     Authenticate,
+    ClearTraffic,
     CloseSubconnection,
     Connect,
     Disconnect,
@@ -263,7 +264,7 @@ class World:
             case SendMessage(message):
                 assert self.main is not None, "nothing can be sent"
                 self._hear_on_main(message)
-            case WakeServices():
+            case WakeServices() | ClearTraffic():
                 pass
 
     @property

@@ -1,13 +1,12 @@
 """The daemon's composition root: makes the parts, joins them, runs them until it is told to stop.
 
-Owns the order of start and stop and the state directory. Decides nothing itself.
+Owns the order of start and stop. Decides nothing itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime
-import fcntl
 import json
 import logging
 import os
@@ -23,7 +22,7 @@ from headstay import __version__, device_file, xml
 from headstay.backend.plan import Backend
 from headstay.backend.report import report_body, state_tree
 from headstay.backend.rpcs import Rpcs
-from headstay.datastore import access, boot
+from headstay.datastore import access, boot, rotation
 from headstay.datastore.access import Access, Requester
 from headstay.datastore.disk import Disk
 from headstay.datastore.model import DATA, Model
@@ -42,6 +41,7 @@ from headstay.netconf.server import NetconfServer
 from headstay.netconf.sessions import Service
 from headstay.netconf.ssh import Address
 from headstay.netconf.yang_library import library_tree
+from headstay.state_directory import DATASTORE, SECRETS_KEY, StateDirectory
 
 _log = logging.getLogger("headstay.device")
 
@@ -56,30 +56,10 @@ async def run_device(file: Path) -> None:
     configuration = device_file.load(file)
     logging.basicConfig(level=configuration.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("asyncssh").setLevel(logging.WARNING)
-    with _StateDirectory(configuration.state_dir):
+    state_dir = configuration.state_dir
+    with StateDirectory(state_dir):
+        rotation.settle_at_start(state_dir / SECRETS_KEY, state_dir / DATASTORE)
         await _Device(configuration).run(stopped)
-
-
-class _StateDirectory:
-    """The state directory, for one daemon at a time."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def __enter__(self) -> None:
-        try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = (self._directory / "lock").open("w")
-        except OSError as error:
-            raise StartupError(f"the state directory {self._directory} cannot be used: {error.strerror}") from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            raise StartupError(f"another headstay runs on the state directory {self._directory}") from None
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.close()
 
 
 class _Device:
@@ -89,12 +69,12 @@ class _Device:
         self._configuration = configuration
         self._state_dir = configuration.state_dir
         self._model = Model(device_modules(startup=configuration.startup))
-        self._vault = Vault.at(self._state_dir / "secrets.key")
+        self._vault = Vault.at(self._state_dir / SECRETS_KEY)
         self._backend = Backend(self._model, self._vault)
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Run until `stopped`. Raises StartupError."""
-        disk = Disk(self._state_dir / "datastore.db")
+        disk = Disk(self._state_dir / DATASTORE)
         try:
             datastores = await self._load(disk)
             await self._serve(datastores, stopped)
@@ -110,6 +90,12 @@ class _Device:
 
     async def _first_configuration(self) -> etree._Element:
         user = self._configuration.first_user
+        for number, line in enumerate(user.authorized_keys, 1):
+            try:
+                asyncssh.import_public_key(line)
+            except asyncssh.KeyImportError as error:
+                where = f"first-user.authorized-keys: line {number}"
+                raise StartupError(f"{where} is not a public key without options: {error}") from None
         config = xml.element(DATA)
         config.append(access.first_user_config(user.name, user.password, user.authorized_keys))
         return await protected(self._vault, self._model.schema, config, self._model.empty())
@@ -164,8 +150,11 @@ class _Device:
             "host-key": key.export_public_key().decode().strip(),
         }
         aside = self._state_dir / ".device.json"
-        aside.write_text(json.dumps(facts, indent=2) + "\n")
-        aside.replace(self._state_dir / "device.json")
+        try:
+            aside.write_text(json.dumps(facts, indent=2) + "\n")
+            aside.replace(self._state_dir / "device.json")
+        except OSError as error:  # a convenience for scripts; the device works without it
+            _log.error("device.json cannot be written: %s", error.strerror)
         _log.info("NETCONF on port %d, host key %s", server.port, key.get_fingerprint())
 
 

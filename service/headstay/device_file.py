@@ -75,6 +75,8 @@ def _complaint(found: DeviceFile) -> str | None:
     """Return what is wrong with values that have the right types, the key first."""
     if not re.fullmatch(SERIAL_PATTERN, found.serial):
         return "serial: expected 1 to 63 letters, digits, '.', '_' or '-', the first a letter or digit"
+    if not found.model.isprintable() or not 1 <= len(found.model) <= 255:
+        return "model: expected 1 to 255 characters, none of them a control character"
     if found.log_level not in ("debug", "info", "warning", "error"):
         return "log-level: expected debug, info, warning or error"
     if not 0 <= found.netconf.port <= 65535:
@@ -86,6 +88,13 @@ def _complaint(found: DeviceFile) -> str | None:
             ipaddress.ip_address(address)
         except ValueError:
             return f"netconf.listen: {address!r} is not an IP address"
+    if not found.first_user.name or not found.first_user.name.isprintable():
+        return "first-user.name: expected a name without control characters"
+    if found.first_user.password == "$0$":  # noqa: S105 - the empty password is what is refused
+        return "first-user.password: expected a password after $0$"
+    for number, line in enumerate(found.first_user.authorized_keys, 1):
+        if not line.isprintable():
+            return f"first-user.authorized-keys: line {number} has control characters"
     if found.first_user.password is None and not found.first_user.authorized_keys:
         return "first-user: give a password or authorized-keys, or nobody can log in"
     return None

@@ -1,13 +1,14 @@
 """XML as headstay takes it in and gives it out: one hardened parser, one serialiser, the namespaces by name.
 
-Owns what is refused before anything looks at a document: DOCTYPE, entities, depth, number of nodes. Knows no NETCONF
-semantics and no YANG.
+Owns what is refused before anything looks at a document: DOCTYPE, entities, other encodings than UTF-8, depth, number
+of nodes, attributes and namespace declarations. Knows no NETCONF semantics and no YANG.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from lxml import etree
 
@@ -20,37 +21,77 @@ HCM: Final = "urn:headstay:yang:cloud-management"
 
 MOST_NODES: Final = 500_000
 """Elements in one document. Deeper than 256 levels or a text over 10 MB is refused by libxml2 itself."""
+MOST_ATTRIBUTES: Final = 64
+"""Attributes of one element."""
+MOST_IN_SCOPE: Final = 128
+"""Namespace declarations in scope at one place, repeated ones included. lxml goes through all of them whenever it is
+asked what a prefix stands for."""
+
+_ENCODING = re.compile(rb"""(?:\xef\xbb\xbf)?<\?xml\s[^>]*?\sencoding\s*=\s*["']([^"'>]*)["']""")
+_MANY_ATTRIBUTES = etree.XPath(f"boolean(//@*[{MOST_ATTRIBUTES + 1}])")
+_HARDENED: Final[dict[str, Any]] = {
+    "resolve_entities": False,
+    "no_network": True,
+    "load_dtd": False,
+    "dtd_validation": False,
+    "attribute_defaults": False,
+    "huge_tree": False,
+    "remove_comments": True,
+    "remove_pis": True,
+    "recover": False,
+    # Whatever a document declares: nothing is decoded in a way that hides it from the checks of its octets.
+    "encoding": "UTF-8",
+}
 
 
 class XmlError(HeadstayError):
-    """A document that is not well formed, or that uses what is never accepted (DOCTYPE, entities, too many nodes)."""
+    """A document that is not well formed, or that uses what is never accepted (DOCTYPE, entities, too much of all)."""
 
 
 def parse(octets: bytes) -> etree._Element:
     """Parse one document, without comments and processing instructions. Raises XmlError; resolves and loads nothing."""
+    _check_encoding(octets)
     if b"<!DOCTYPE" in octets:
         raise XmlError("a document type declaration is not accepted")
-    parser = etree.XMLParser(
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        dtd_validation=False,
-        attribute_defaults=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-        recover=False,
-    )
+    parser = etree.XMLParser(**_HARDENED)
     try:
         root = etree.fromstring(octets, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
         raise XmlError(f"not well-formed XML: {_cause(error)}") from None
-    # A document in UTF-16 hides its DOCTYPE from the check of the octets above.
     if root.getroottree().docinfo.internalDTD is not None:
         raise XmlError("a document type declaration is not accepted")
+    _check_amounts(octets, root)
+    return root
+
+
+def _check_encoding(octets: bytes) -> None:
+    """RFC 6241 section 3: every message is in UTF-8."""
+    if octets.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in octets[:4]:
+        raise XmlError("the document is in UTF-16 or UTF-32; only UTF-8 is accepted")
+    declared = _ENCODING.match(octets)
+    if declared is not None and declared[1].lower() != b"utf-8":
+        raise XmlError(f"the document declares the encoding {declared[1][:40]!a}; only UTF-8 is accepted")
+
+
+def _check_amounts(octets: bytes, root: etree._Element) -> None:
+    # Counting octets is next to nothing and rules out almost every document; only the others are gone through again.
     if octets.count(b"<") > MOST_NODES and sum(1 for _ in root.iter()) > MOST_NODES:
         raise XmlError(f"more than {MOST_NODES} elements in one document")
-    return root
+    if octets.count(b"=") > MOST_ATTRIBUTES and _MANY_ATTRIBUTES(root):
+        raise XmlError(f"more than {MOST_ATTRIBUTES} attributes on one element")
+    if octets.count(b"xmlns") > MOST_IN_SCOPE and _deepest_scope(octets) > MOST_IN_SCOPE:
+        raise XmlError(f"more than {MOST_IN_SCOPE} namespace declarations in scope")
+
+
+def _deepest_scope(octets: bytes) -> int:
+    """Return how many namespace declarations are in scope where they are most."""
+    deepest = in_scope = 0
+    parser = etree.XMLPullParser(("start-ns", "end-ns"), **_HARDENED)
+    parser.feed(octets)
+    for event, _ in parser.read_events():
+        in_scope += 1 if event == "start-ns" else -1
+        deepest = max(deepest, in_scope)
+    return deepest
 
 
 def _cause(error: Exception) -> str:

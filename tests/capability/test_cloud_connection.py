@@ -21,6 +21,7 @@ from websockets.uri import parse_uri
 
 from cloud_device import Cloud, Device, DeviceAuthority, TestTime, cloud_in, device_of, receive, report, send, ticket_of
 from headstay.cloud.limits import Allowance, Limits
+from headstay.cloud.links import Link
 from headstay.wire.scram import ClientProof
 
 
@@ -174,7 +175,7 @@ async def test_exchange_is_good_once(cloud: Cloud, device: Device) -> None:
 
 
 async def test_too_many_failures_have_to_wait(tmp_path: Path) -> None:
-    limits = Limits(failures_of_serial=Allowance(burst=2, seconds=6.0, most=10))
+    limits = Limits(failures_of_pair=Allowance(burst=2, seconds=6.0, most=10))
     async with cloud_in(tmp_path / "state", limits) as cloud, device_of(cloud, "SW-1") as device:
         await cloud.add("SW-1", "secret")
         assert [(await device.prove("wrong")).status for _ in range(3)] == [403, 403, 503]
@@ -392,7 +393,15 @@ async def test_malformed_message_closes_its_connection_only(
         assert (await receive(beside))["type"] == "keepalive-ack"
 
 
-async def test_device_that_never_reads_is_bounded(tmp_path: Path) -> None:
+async def test_device_that_never_reads_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = Link.start
+
+    def start_narrow(link: Link) -> None:
+        # The kernel's own buffer would take tens of thousands of answers before anything is noticed.
+        link._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        start(link)
+
+    monkeypatch.setattr(Link, "start", start_narrow)
     async with cloud_in(tmp_path / "state", Limits(goodbye=0.2)) as cloud, device_of(cloud, "SW-1") as device:
         await cloud.add("SW-1")
         narrow = socket.socket()
@@ -400,7 +409,7 @@ async def test_device_that_never_reads_is_bounded(tmp_path: Path) -> None:
         narrow.connect(("127.0.0.1", cloud.server.port))
         main = await device.open(await device.url(services=[]), sock=narrow)
         main.transport.pause_reading()
-        keepalive = json.dumps({"type": "keepalive", "id": 10**4000})
+        keepalive = json.dumps({"type": "keepalive", "id": 2**63 - 1, "more": "x" * 4000})
         with pytest.raises(TimeoutError):  # noqa: PT012 (the cloud stops reading what it cannot answer)
             while True:
                 await asyncio.wait_for(main.send(keepalive), 0.5)

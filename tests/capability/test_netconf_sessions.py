@@ -31,7 +31,7 @@ from headstay import xml
 from headstay.datastore.access import Requester
 from headstay.datastore.stores import Name
 from headstay.errors import StartupError
-from headstay.netconf.ssh import Address
+from headstay.netconf.ssh import Address, _origin
 
 LOCK = "<lock><target><running/></target></lock>"
 GET_CONFIG = "<get-config><source><running/></source></get-config>"
@@ -179,7 +179,10 @@ async def test_base_1_0(tmp_path: Path) -> None:
 
 
 async def test_more_sessions_than_allowed_are_refused(tmp_path: Path) -> None:
-    async with running_server(tmp_path, limits={"sessions": 1}) as server, unix_client(tmp_path) as first:
+    async with (
+        running_server(tmp_path, limits={"sessions": 1, "reserved": 0}) as server,
+        unix_client(tmp_path) as first,
+    ):
         await first.greet()
         async with unix_client(tmp_path) as second:
             assert await second.closed()
@@ -211,6 +214,63 @@ async def test_more_strangers_than_allowed_are_refused(tmp_path: Path) -> None:
                 continue
         else:
             pytest.fail("the first stranger has left, but others are still refused")
+
+
+async def test_strangers_from_one_address_do_not_keep_others_out(tmp_path: Path) -> None:
+    address = Address(["127.0.0.1", "127.0.0.2"], 0, tmp_path / "host_key")
+    limits = {"unauthenticated_of_address": 2}
+    async with running_server(tmp_path, address=address, limits=limits) as server:
+        strangers = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
+        for reader, _ in strangers:
+            assert (await reader.readline()).startswith(b"SSH-2.0-headstay")
+        with pytest.raises((asyncssh.Error, OSError)):
+            async with ssh_connection(server):
+                pass
+        async with ssh_connection(server, local_addr=("127.0.0.2", 0)) as connection:
+            await (await ssh_client(connection)).greet()
+        for _, writer in strangers:
+            writer.close()
+            await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8::1", "2001:db8::ffff:2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("", "", True),
+    ],
+)
+def test_what_counts_as_one_address(one: str, other: str, alike: bool) -> None:
+    assert (_origin(one) == _origin(other)) is alike
+
+
+async def test_one_user_does_not_keep_others_out(tmp_path: Path) -> None:
+    server = running_server(tmp_path, limits={"sessions_of_user": 1})
+    async with server as started, ssh_connection(started, username="guest") as connection:
+        await (await ssh_client(connection)).greet()
+        with pytest.raises(asyncssh.ChannelOpenError, match="too many sessions of the user 'guest'"):
+            await ssh_client(connection)
+        async with ssh_connection(started, username="guest") as another:
+            await asyncio.wait_for(another.wait_closed(), 10)
+        async with ssh_connection(started) as other, unix_client(tmp_path) as local:
+            await (await ssh_client(other)).greet()
+            await local.greet()
+
+
+async def test_root_and_the_daemons_user_always_find_room(tmp_path: Path) -> None:
+    server = running_server(tmp_path, limits={"sessions": 2, "reserved": 1})
+    async with server as started, ssh_connection(started, username="guest") as connection:
+        await (await ssh_client(connection)).greet()
+        async with ssh_connection(started) as other:
+            with pytest.raises(asyncssh.ChannelOpenError, match="too many sessions"):
+                await ssh_client(other)
+        async with unix_client(tmp_path) as local, unix_client(tmp_path) as second:
+            await local.greet()
+            assert await second.closed()
 
 
 async def test_a_message_over_the_limit_ends_its_session(tmp_path: Path) -> None:

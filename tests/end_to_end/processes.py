@@ -158,6 +158,9 @@ class Device:
     def show(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return command("show", *arguments, "--state-dir", str(self.state_dir))
 
+    def password(self, *arguments: str, secret: str | None = None) -> subprocess.CompletedProcess[str]:
+        return command("password", *arguments, "--state-dir", str(self.state_dir), stdin=secret)
+
     def state(self) -> dict[str, Any]:
         """What `headstay show state --json` says."""
         done = self.show("state", "--json")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from end_to_end.processes import Device, command
+from end_to_end.processes import Device, Program, command
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,14 @@ def test_short_secrets_key(stopped: Device) -> None:
     key = stopped.state_dir / "secrets.key"
     key.write_bytes(key.read_bytes()[:10])
     assert "secrets.key" in refused(stopped)
+
+
+def test_change_of_the_key_that_was_cut_off(stopped: Device) -> None:
+    (stopped.state_dir / "secrets.key.new").write_bytes(bytes(32))
+    stopped.start()
+    stopped.stop()
+    assert "it is undone now" in stopped.program.log
+    assert not (stopped.state_dir / "secrets.key.new").exists()
 
 
 @pytest.mark.parametrize("name", ["secrets.key", "ssh_host_ed25519_key", "datastore.db"])
@@ -105,6 +113,27 @@ def test_wrong_device_toml(stopped: Device, wrong: str, named: str) -> None:
     line = refused(stopped)
     assert str(stopped.config) in line
     assert named in line
+
+
+@pytest.mark.parametrize("line", ["ssh-ed25519 AAAA x", "restrict ssh-ed25519 AAAA", "nothing"])
+def test_first_user_with_a_key_that_is_none(tmp_path: Path, line: str) -> None:
+    config = tmp_path / "device.toml"
+    config.write_text(f'serial = "S"\nstate-dir = "s"\n[first-user]\nname = "a"\nauthorized-keys = ["{line}"]\n')
+    done = command("device", "--config", str(config))
+    assert done.returncode == 1
+    assert done.stderr.startswith("headstay: first-user.authorized-keys: line 1 ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_device_json_that_cannot_be_written_keeps_nobody_from_the_device(stopped: Device) -> None:
+    facts = stopped.state_dir / "device.json"
+    facts.unlink()
+    facts.mkdir()
+    program = Program("device", "--config", str(stopped.config))
+    program.until_line("device.json cannot be written")
+    program.until_line("NETCONF on port")
+    assert stopped.show("state").returncode == 0
+    assert program.stop() == 0
 
 
 def test_missing_device_toml(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from end_to_end.processes import PATIENCE, command
+from headstay import xml
+from headstay.cli.local_session import LocalSession
 
 FREE_PORTS = ("--cloud-port", "0", "--netconf-port", "0")
 
@@ -79,6 +81,27 @@ def test_demo(tmp_path: Path) -> None:
     assert "Traceback" not in demo.output
     assert not Path(facts["netconf_socket"]).exists()
 
+
+def test_a_second_demo_in_one_directory_leaves_the_first_alone(tmp_path: Path) -> None:
+    demo = Demo(tmp_path / "demo")
+    try:
+        before = {file: file.read_bytes() for file in demo.state_dir.glob("*.toml")}
+        second = command("demo", "--state-dir", str(demo.state_dir), *FREE_PORTS)
+        assert second.returncode == 1
+        assert second.stderr == f"headstay: another demo runs in {demo.state_dir}; name another directory\n"
+        assert {file: file.read_bytes() for file in demo.state_dir.glob("*.toml")} == before
+        assert (demo.state_dir / "demo.json").exists()
+    finally:
+        assert demo.interrupt() == 0
+
+
+def test_the_next_demo_goes_on_and_says_what_keeps_it_down(tmp_path: Path) -> None:
+    demo = Demo(tmp_path / "demo")
+    with LocalSession(demo.state_dir / "device" / "netconf.sock") as session:
+        config = f'<config><cloud-management xmlns="{xml.HCM}"><enabled>false</enabled></cloud-management></config>'
+        target = "<target><running/></target>"
+        session.rpc(xml.parse(f'<edit-config xmlns="{xml.NETCONF}">{target}{config}</edit-config>'.encode()))
+    assert demo.interrupt() == 0
     again = Demo(tmp_path / "demo")
-    assert "Established" in again.output
+    assert "The device is not connected" in again.output
     assert again.interrupt() == 0

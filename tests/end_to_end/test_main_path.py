@@ -5,6 +5,8 @@ The device, the cloud and the commands are processes of their own.
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -234,6 +236,15 @@ def test_reconnect(cloud: Cloud, device: Device, session: Any) -> None:
     until(lambda: connection(session), lambda seen: seen["established-count"] == "3")
 
 
+def test_clear_counters(cloud: Cloud, session: Any) -> None:
+    configure(session, server(cloud))
+    before = until_state(session, "established")
+    session.dispatch(to_ele(f'<clear-counters xmlns="{HCM}"/>'))
+    after = connection(session)
+    assert (before["established-count"], after["established-count"], after["attempts"]) == ("1", "0", "0")
+    assert after["connected-at"] == before["connected-at"]
+
+
 def test_removed_serial_is_cut_off(cloud: Cloud, tmp_path: Path) -> None:
     cloud.add("HS-E2E-REMOVED")
     device = Device(tmp_path / "removed", "HS-E2E-REMOVED")
@@ -267,6 +278,74 @@ def test_show_state(cloud: Cloud, device: Device, session: Any) -> None:
     assert shown[1] == "Device state                                : Request_success"
     assert all(len(line) <= 80 for line in shown)
     assert device.state()["state"] == "established"
+
+
+def shown(device: Device, what: str) -> list[dict[str, Any]]:
+    """What `headstay show WHAT --json` says."""
+    done = device.show(what, "--json")
+    assert done.returncode == 0, done.stderr
+    entries: list[dict[str, Any]] = json.loads(done.stdout)
+    return entries
+
+
+def test_show_servers_after_a_failover(cloud: Cloud, device: Device, session: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    configure(
+        session,
+        f"<server><domain>localhost</domain><port>{port}</port><password>$0${PASSWORD}</password></server>"
+        f"<backup-server><domain>127.0.0.1</domain><port>{cloud.port}</port></backup-server>"
+        f"<tls><trust-anchor>{cloud.trust_anchor}</trust-anchor></tls>",
+    )
+    until_state(session, "established")
+    dead, live = shown(device, "servers")
+    assert (dead["order"], dead["role"], dead["domain"], dead["port"]) == (1, "primary", "localhost", port)
+    assert (live["order"], live["role"], live["domain"], live["port"]) == (2, "backup", "127.0.0.1", cloud.port)
+    assert (dead["last-result"], live["last-result"]) == ("socket-failed", "established")
+    text = device.show("servers").stdout.splitlines()
+    assert text[1].split()[:6] == ["1", "primary", "localhost", str(port), "socket", "failed"]
+    assert text[2].split()[:6] == ["*", "2", "backup", "127.0.0.1", str(cloud.port), "established"]
+    assert len(text) == 3
+    assert all(len(line) <= 80 for line in text)
+
+
+def test_show_servers_and_subconnections_of_a_device_without_a_cloud(device: Device) -> None:
+    assert shown(device, "servers") == shown(device, "subconnections") == []
+    assert device.show("servers").stdout == "no server is configured\n"
+    assert device.show("subconnections").stdout == "no subconnection\n"
+
+
+def test_show_subconnections(cloud: Cloud, device: Device, session: Any) -> None:
+    configure(session, server(cloud))
+    until(lambda: telemetry(session), lambda seen: seen == {"established"})
+    (entry,) = until(lambda: shown(device, "subconnections"), lambda seen: seen[0]["out-messages"] > 0)
+    assert (entry["service"], entry["state"]) == ("telemetry", "established")
+    assert entry["out-octets"] > entry["out-messages"]
+    text = device.show("subconnections").stdout.splitlines()
+    assert text[2].split()[:3] == ["telemetry", entry["instance"], "established"]
+    assert all(len(line) <= 80 for line in text)
+
+
+def test_an_encrypted_password_can_be_configured_and_outlives_a_change_of_the_key(cloud: Cloud, device: Device) -> None:
+    sealed = device.password("encrypt", secret=PASSWORD).stdout.strip()
+    assert sealed.startswith("$aes-256-gcm$")
+    with connected(device) as session:
+        configure(session, server(cloud).replace(f"$0${PASSWORD}", sealed))
+        until_state(session, "established")
+    while_it_runs = device.password("rotate-key")
+    assert (while_it_runs.returncode, while_it_runs.stderr.count("\n")) == (1, 1)
+    assert "the daemon runs on" in while_it_runs.stderr
+    device.stop()
+    done = device.password("rotate-key")
+    assert done.returncode == 0, done.stderr
+    device.start()
+    with connected(device) as session:
+        until_state(session, "established")
+        config = session.get_config("running").xml
+        assert "$aes-256-gcm$" in config
+        assert sealed not in config
+        with pytest.raises(RPCError, match="not encrypted by this device"):
+            configure(session, f"<server><password>{sealed}</password></server>")
 
 
 def test_wrong_login_is_refused(device: Device) -> None:

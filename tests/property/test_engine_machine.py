@@ -103,6 +103,7 @@ HAPPENINGS = st.one_of(
     st.tuples(st.just("reconnect"), st.none()),
     st.tuples(st.just("report"), st.none()),
     st.tuples(st.just("change the link"), st.none()),
+    st.tuples(st.just("clear counters"), st.none()),
     st.tuples(st.just("end a subconnection"), st.sampled_from([None, "socket-failed"])),
 )
 
@@ -124,6 +125,8 @@ def play(world: World, history: list[tuple[str, object]]) -> World:
                 world.give(inputs.LinkChanged())
             case "report":
                 world.give(inputs.ReportMade({"event": "x"}, 0.0))
+            case "clear counters":
+                world.give(inputs.CountersCleared())
             case "end a subconnection" if world.subconnections:
                 instance = next(iter(world.subconnections))
                 world.give(inputs.SubconnectionEnded(world.main, instance, value))
@@ -141,6 +144,7 @@ def samples(attempt: int) -> list[inputs.Input]:
         inputs.Configured(()),
         inputs.Configured((SetServers(()),)),
         inputs.ReconnectRequested(),
+        inputs.CountersCleared(),
         inputs.ReportMade({"event": "x"}, 0.0),
         inputs.LinkChanged(),
         inputs.Tick(),
@@ -202,6 +206,9 @@ def test_there_is_never_more_than_one_connection_and_the_status_tells_the_truth(
     assert (status.connected_at is None) == (status.state is not State.ESTABLISHED)
     assert "secret" not in repr(world.effects)
     assert "secret" not in repr(world.machine.status(world.instant))
+    # What the device says keeps to the wire's bounds.
+    for message in world.sent:
+        assert messages.TO_CLOUD.decode(messages.encode(message)) == message
 
 
 @settings(deadline=None, max_examples=40)

@@ -18,7 +18,7 @@ from headstay.datastore.model import Model
 from headstay.datastore.schema import SchemaNode, error_path
 from headstay.datastore.secrets import SecretUnreadableError, Vault
 from headstay.engine.actions import Action, SetTls
-from headstay.engine.settings import Settings
+from headstay.engine.settings import Settings, Tls
 from headstay.engine.tls import TlsSettingsError, tls_context
 from headstay.errors import InvalidValue, StartupError
 
@@ -98,7 +98,7 @@ class Backend:
             return self._vault.open(element.text or "", leaf)
         except SecretUnreadableError:
             raise InvalidValue(
-                f"{leaf.name}: this was not encrypted by this device; give it in clear ($0$…)",
+                f"{leaf.name}: this was not encrypted by this device for this leaf; give it in clear ($0$…)",
                 path=error_path(leaf, element),
             ) from None
 
@@ -107,8 +107,19 @@ class Backend:
             tls_context(settings.tls)
         except TlsSettingsError as error:
             node = self._model.schema.find(f"/hcm:cloud-management/tls/{error.leaf}")
-            element = next(new.iter(node.tag), None)
+            element = next((leaf for leaf in new.iter(node.tag) if not _is_fine(leaf, error.leaf)), None)
             raise InvalidValue(f"{error.leaf}: {error}", path=error_path(node, element)) from None
+
+
+def _is_fine(leaf: etree._Element, name: str) -> bool:
+    """Return whether this is not the leaf that an error about leafs of its name is about."""
+    if name != "trust-anchor":
+        return False
+    try:
+        tls_context(Tls((leaf.text or "",)))
+    except TlsSettingsError:
+        return False
+    return True
 
 
 def plan_of(settings: Settings, changes: Iterable[Change]) -> tuple[Action, ...]:

@@ -1,12 +1,15 @@
 """Status and events in the model's words: operational state as a tree, events as telemetry reports.
 
-The engine's dataclasses bear the names of the model's leafs, so this is a change of form only. Pure.
+The engine's dataclasses bear the names of the model's leafs, so this is a change of form only. Pure, and never fails:
+one odd value must not take the whole state away from whoever asks for it. A text loses what XML and a terminal cannot
+take; an address or a time that is none is left out.
 """
 
 from __future__ import annotations
 
 import datetime
 import enum
+import ipaddress
 from dataclasses import fields
 from typing import Any
 
@@ -19,6 +22,8 @@ from headstay.engine.status import ServerStatus, Status
 
 _TIMES = ("-at", "-attempt")
 """How the names of leafs end that hold a time."""
+_ADDRESSES = {"server-address", "address"}
+"""Leafs of type ip-address-no-zone."""
 _STATE_LEAFS_ELSEWHERE = {"established"}
 """Fields that another field's leaf shows."""
 
@@ -46,37 +51,65 @@ def report_body(event: Event) -> dict[str, object]:
     """Return the body of the telemetry report for an event: RFC 7951 JSON."""
     body: dict[str, object] = {"event": event.name}
     for field in fields(event):
-        value = getattr(event, field.name)
-        if value is not None:
-            # The only numbers in events are counter64, which RFC 7951 section 6.1 writes as strings.
-            body[_leaf_name(field.name)] = _text(field.name, value)
+        leaf = _leaf_name(field.name)
+        # The only numbers in events are counter64, which RFC 7951 section 6.1 writes as strings.
+        text = _text(leaf, getattr(event, field.name))
+        if text is not None:
+            body[leaf] = text
     return body
 
 
 def date_and_time(seconds: float) -> str:
-    """Return a time as yang:date-and-time, UTC, to the millisecond."""
+    """Return a time as yang:date-and-time, UTC, to the millisecond.
+
+    Raises ValueError, OverflowError or OSError if no calendar has it.
+    """
     at = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _add_leafs(parent: etree._Element, values: Any) -> None:
     for field in fields(values):
-        value = getattr(values, field.name)
-        if value is not None and not (isinstance(values, ServerStatus) and field.name in _STATE_LEAFS_ELSEWHERE):
-            etree.SubElement(parent, _tag(_leaf_name(field.name))).text = _text(field.name, value)
+        if isinstance(values, ServerStatus) and field.name in _STATE_LEAFS_ELSEWHERE:
+            continue
+        leaf = _leaf_name(field.name)
+        text = _text(leaf, getattr(values, field.name))
+        if text is not None:
+            etree.SubElement(parent, _tag(leaf)).text = text
 
 
 def _leaf_name(field: str) -> str:
     return field.replace("_", "-")
 
 
-def _text(field: str, value: object) -> str:
+def _text(leaf: str, value: object) -> str | None:
+    """Return the text of a leaf; None leaves it out."""
     match value:
+        case None:
+            return None
         case enum.Enum():
             return str(value.value)
-        case float() if _leaf_name(field).endswith(_TIMES):
-            return date_and_time(value)
+        case float() if leaf.endswith(_TIMES):
+            return _time(value)
+        case str() if leaf in _ADDRESSES:
+            return _address(value)
+        case str():
+            return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)
     return str(value)
+
+
+def _time(seconds: float) -> str | None:
+    try:
+        return date_and_time(seconds)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _address(text: str) -> str | None:
+    try:
+        return str(ipaddress.ip_address(text.partition("%")[0]))
+    except ValueError:
+        return None
 
 
 def _tag(name: str) -> str:

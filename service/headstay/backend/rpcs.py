@@ -28,10 +28,19 @@ class Rpcs:
 
     def table(self) -> Mapping[tuple[str, str], Rpc]:
         """Return the RPCs by namespace and name."""
-        return {(xml.HCM, "reconnect"): self.reconnect}
+        return {
+            (xml.HCM, "reconnect"): self.reconnect,
+            (xml.HCM, "clear-counters"): self.clear_counters,
+        }
 
     async def reconnect(self, _requester: Requester, operation: etree._Element) -> Sequence[etree._Element]:
         """Connect anew, now. What becomes of it stands in the state."""
         self._model.rpc_input(operation)
         self._engine.reconnect()
+        return ()
+
+    async def clear_counters(self, _requester: Requester, operation: etree._Element) -> Sequence[etree._Element]:
+        """Set the counters of `connection` and of each `subconnection` to zero. Times and reasons stay."""
+        self._model.rpc_input(operation)
+        self._engine.clear_counters()
         return ()

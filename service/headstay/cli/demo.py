@@ -8,6 +8,7 @@ Everything it does, a person could do by hand: it writes the two configuration f
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import secrets
@@ -84,7 +85,7 @@ class _Demo:
 
     def start(self) -> None:
         """Bring everything up and say what to try. Raises CommandError."""
-        self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._take_directory()
         passwords = self._passwords()
         self._write_configurations(passwords["user"])
         cloud = self._start("cloud", self.state_dir / "cloud" / "cloud.json")
@@ -93,9 +94,12 @@ class _Demo:
         device = self._start("device", self.state_dir / "device" / "device.json")
         print(f"device: up, NETCONF on 127.0.0.1:{device['netconf-port']}", flush=True)
         self._configure(cloud, passwords["serial"])
-        connection = self._until_established()
         self._write_demo_json(cloud, device, passwords["user"])
-        print(f"\n{state_text(connection)}\n\n{self._advice(device, passwords['user'])}", flush=True)
+        connection, established = self._settled()
+        print(f"\n{state_text(connection)}\n", flush=True)
+        if not established:
+            print("The device is not connected; what an earlier demo has configured may keep it from that.\n")
+        print(self._advice(device, passwords["user"]), flush=True)
 
     def wait(self) -> None:
         """Stay up until Ctrl-C. Raises CommandError if a program ends by itself."""
@@ -115,6 +119,19 @@ class _Demo:
             except subprocess.TimeoutExpired:
                 program.kill()
                 program.wait()
+
+    def _take_directory(self) -> None:
+        """Make the directory and keep other demos out of it. Raises CommandError."""
+        try:
+            self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = (self.state_dir / "lock").open("w")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CommandError(f"another demo runs in {self.state_dir}; name another directory") from None
+        except OSError as error:
+            raise CommandError(f"{self.state_dir} cannot be used: {error.strerror}") from None
+        # What an earlier demo has written tells ports and programs that are gone.
+        (self.state_dir / "demo.json").unlink(missing_ok=True)
 
     def _passwords(self) -> dict[str, str]:
         """Return the demo's passwords, made at its first run and kept readable by this user only."""
@@ -204,12 +221,16 @@ password = "$0${user_password}"
             session.rpc(_operation("commit"))
             session.rpc(_operation("unlock", candidate))
 
-    def _until_established(self) -> dict[str, str | int]:
-        def established() -> dict[str, str | int] | None:
-            connection = read_connection(self._socket)
-            return connection if connection.get("state") == "established" else None
+    def _settled(self) -> tuple[dict[str, str | int], bool]:
+        """Wait until the device is connected, or rests without a connection. Returns its state and whether it is."""
 
-        return _until(established, f"the device is not connected; see {self._log('device')}")
+        def settled() -> dict[str, Any] | None:
+            connection = read_connection(self._socket)
+            resting = "failure-reason" in connection or connection.get("device-state") == "idle"
+            return connection if resting or connection.get("state") == "established" else None
+
+        connection = _until(settled, f"the device does not say what it does; see {self._log('device')}")
+        return connection, connection.get("state") == "established"
 
     def _write_demo_json(self, cloud: dict[str, Any], device: dict[str, Any], password: str) -> None:
         facts = {

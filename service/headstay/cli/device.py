@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
+import os
+import threading
 from pathlib import Path
 
 from headstay.device_file import DEFAULT_FILE
@@ -24,5 +27,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _run(arguments: argparse.Namespace) -> int:
     from headstay.device import run_device
 
-    asyncio.run(run_device(arguments.config))
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(run_device(arguments.config))
+    finally:
+        loop.close()
+    # A validation may still compute in its thread. It has changed nothing and nobody can stop it; waiting for it, as
+    # the interpreter does when it ends by itself, could outlast the patience of any service manager.
+    if threading.active_count() > 1:
+        logging.shutdown()
+        os._exit(0)
     return 0

@@ -19,6 +19,7 @@ from headstay.errors import CommandError
 from headstay.netconf.framing import Deframer, Framing, FramingError, frame
 
 _TIME_LIMIT = 10.0
+_REFUSED = "the daemon at {path} refused the session or is too busy; try again, its log says why"
 _HELLO = (
     f'<hello xmlns="{xml.NETCONF}"><capabilities>'
     "<capability>urn:ietf:params:netconf:base:1.1</capability></capabilities></hello>"
@@ -34,12 +35,17 @@ def add_where(parser: argparse.ArgumentParser) -> None:
 
 def socket_path(config: Path | None, state_dir: Path | None) -> Path:
     """Return where the daemon's socket is, from `--config` or `--state-dir`, else from the usual places."""
+    return state_directory(config, state_dir) / SOCKET_NAME
+
+
+def state_directory(config: Path | None, state_dir: Path | None) -> Path:
+    """Return the daemon's state directory, from `--config` or `--state-dir`, else the usual one."""
     if state_dir is not None:
-        return state_dir / SOCKET_NAME
+        return state_dir
     file = config or DEFAULT_FILE
     if config is None and not file.exists():
-        return DEFAULT_STATE_DIR / SOCKET_NAME
-    return file.absolute().parent / toml.read(file, DeviceFile).state_dir / SOCKET_NAME
+        return DEFAULT_STATE_DIR
+    return file.absolute().parent / toml.read(file, DeviceFile).state_dir
 
 
 class LocalSession:
@@ -54,6 +60,9 @@ class LocalSession:
             self._socket.connect(str(path))
             self._send(_HELLO)
             self._receive()
+        except _Closed:
+            self._socket.close()
+            raise CommandError(_REFUSED.format(path=path)) from None
         except OSError as error:
             self._socket.close()
             raise CommandError(_advice(path, error)) from None
@@ -103,14 +112,22 @@ class LocalSession:
                     return xml.parse(message)
                 octets = self._socket.recv(65536)
                 if not octets:
-                    raise CommandError("the daemon closed the session")
+                    raise _Closed("the daemon closed the session")
                 messages = self._deframer.receive(octets)
             except (FramingError, xml.XmlError) as error:
                 raise CommandError(f"the daemon's answer cannot be read: {error}") from None
 
 
+class _Closed(CommandError):
+    """The daemon closed the session."""
+
+
 def _advice(path: Path, error: OSError) -> str:
     match error:
+        # A daemon that refuses a session closes it at once, with what was sent to it still unread; one that is too busy
+        # lets no further connection wait.
+        case ConnectionResetError() | BrokenPipeError() | BlockingIOError():
+            return _REFUSED.format(path=path)
         case FileNotFoundError() | ConnectionRefusedError():
             return (
                 f"no daemon answers at {path}; start it with `headstay device`, or name it with --config or --state-dir"

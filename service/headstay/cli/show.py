@@ -1,6 +1,7 @@
 """`headstay show`: what the device says of its cloud connection, read over the local NETCONF socket.
 
-Owns how it looks on a terminal; the human words of states and reasons are `engine.reasons`'.
+Owns the command line and how the connection looks on a terminal; `show_lists` owns the tables. The human words of
+states and reasons are `engine.reasons`'.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from headstay import xml
-from headstay.cli.local_session import LocalSession, add_where, socket_path
+from headstay.cli import operational
+from headstay.cli.local_session import add_where, socket_path
+from headstay.cli.operational import Leafs
+from headstay.cli.show_lists import NONE, servers_text, subconnections_text
 from headstay.engine import reasons
-
-_NONE = "N/A"
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -26,81 +27,105 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     things = parser.add_subparsers(title="what to show", metavar="WHAT", required=True)
     state = things.add_parser("state", help="the cloud connection", description="Show the cloud connection's state.")
-    add_where(state)
-    state.add_argument("--json", action="store_true", help="print JSON, with the names and values of the YANG model")
-    state.set_defaults(run=_run_state)
+    servers = things.add_parser(
+        "servers",
+        help="the cloud's servers, and what came of each",
+        description="Show the servers in the order in which they are tried, and what came of the last try of each; "
+        "* marks the one in use. Times are local: the hour if it is today, else the day, else the year.",
+    )
+    subconnections = things.add_parser(
+        "subconnections",
+        help="the services' subconnections, and their traffic",
+        description="Show the subconnections and their traffic. Counts from 10000 on are rounded down, so that 12.3k "
+        "stands for 12300 to 12399; --json has all of them exactly.",
+    )
+    for parser, run in ((state, _run_state), (servers, _run_servers), (subconnections, _run_subconnections)):
+        add_where(parser)
+        parser.add_argument(
+            "--json", action="store_true", help="print JSON, with the names and values of the YANG model"
+        )
+        parser.set_defaults(run=run)
 
 
 def _run_state(arguments: argparse.Namespace) -> int:
-    connection = read_connection(socket_path(arguments.config, arguments.state_dir))
+    connection = read_connection(_socket(arguments))
     print(json.dumps(connection, indent=2) if arguments.json else state_text(connection))
     return 0
 
 
-def read_connection(socket: Path) -> dict[str, str | int]:
+def _run_servers(arguments: argparse.Namespace) -> int:
+    found = operational.read(_socket(arguments), "server-status", "connection")
+    servers = found["server-status"]
+    connection = next(iter(found["connection"]), {})
+    print(json.dumps(servers, indent=2) if arguments.json else servers_text(servers, connection, _now()))
+    return 0
+
+
+def _run_subconnections(arguments: argparse.Namespace) -> int:
+    found = operational.read(_socket(arguments), "subconnection")["subconnection"]
+    print(json.dumps(found, indent=2) if arguments.json else subconnections_text(found, _now()))
+    return 0
+
+
+def _socket(arguments: argparse.Namespace) -> Path:
+    return socket_path(arguments.config, arguments.state_dir)
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def read_connection(socket: Path) -> Leafs:
     """Return the leafs of `connection` by name. Raises CommandError."""
-    import xmltodict
-
-    get = xml.parse(
-        f'<get xmlns="{xml.NETCONF}"><filter type="subtree">'
-        f'<cloud-management xmlns="{xml.HCM}"><connection/></cloud-management></filter></get>'.encode()
-    )
-    with LocalSession(socket) as session:
-        reply = session.rpc(get)
-    connection = reply.find(f".//{{{xml.HCM}}}connection")
-    if connection is None:
-        return {}
-    document = xmltodict.parse(xml.serialise(connection), process_namespaces=True, namespaces={xml.HCM: None})
-    leafs: dict[str, str] = document["connection"]
-    return {name: int(text) if text.isdecimal() else text for name, text in leafs.items() if not name.startswith("@")}
+    return next(iter(operational.read(socket, "connection")["connection"]), {})
 
 
-def state_text(leafs: dict[str, str | int]) -> str:
+def state_text(leafs: Leafs) -> str:
     """Return the nineteen lines of `headstay show state`."""
     return "\n".join(f"{label:<44}: {show(leafs)}" for label, show in _LINES)
 
 
-_Show = Callable[[dict[str, str | int]], str]
+_Show = Callable[[Leafs], str]
 
 
 def _plain(name: str) -> _Show:
-    return lambda leafs: str(leafs.get(name, _NONE))
+    return lambda leafs: str(leafs.get(name, NONE))
 
 
 def _reason(name: str, kind: Callable[[str], enum.Enum]) -> _Show:
-    def show(leafs: dict[str, str | int]) -> str:
+    def show(leafs: Leafs) -> str:
         value = leafs.get(name)
-        return _NONE if value is None else reasons.shown(kind(str(value)))
+        return NONE if value is None else reasons.shown(kind(str(value)))
 
     return show
 
 
 def _time(name: str) -> _Show:
-    def show(leafs: dict[str, str | int]) -> str:
+    def show(leafs: Leafs) -> str:
         value = leafs.get(name)
-        return _NONE if value is None else datetime.datetime.fromisoformat(str(value)).astimezone().ctime()
+        return NONE if value is None else datetime.datetime.fromisoformat(str(value)).astimezone().ctime()
 
     return show
 
 
-def _mode(leafs: dict[str, str | int]) -> str:
-    return str(leafs.get("mode", _NONE)).capitalize() if "mode" in leafs else _NONE
+def _mode(leafs: Leafs) -> str:
+    return str(leafs.get("mode", NONE)).capitalize() if "mode" in leafs else NONE
 
 
-def _duration(leafs: dict[str, str | int]) -> str:
+def _duration(leafs: Leafs) -> str:
     if "duration" not in leafs:
-        return _NONE
+        return NONE
     minutes, seconds = divmod(int(leafs["duration"]), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     return f"{days:02}d {hours:02}h {minutes:02}m {seconds:02}s"
 
 
-def _last_down(leafs: dict[str, str | int]) -> str:
+def _last_down(leafs: Leafs) -> str:
     if "last-down-reason" not in leafs:
-        return _NONE
+        return NONE
     reason = reasons.shown(reasons.DownReason(str(leafs["last-down-reason"])))
-    return f"{reason} (Details:{leafs.get('last-down-details', _NONE)})"
+    return f"{reason} (Details:{leafs.get('last-down-details', NONE)})"
 
 
 _LINES: tuple[tuple[str, _Show], ...] = (

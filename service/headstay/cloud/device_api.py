@@ -38,8 +38,6 @@ from headstay.wire.messages import (
 log = logging.getLogger("headstay.cloud")
 
 CONNECT_PATH = "/v1/connect"
-_MOST_TEXT = 255
-_MOST_SERVICES = 64
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.-]{1,253})(:[0-9]{1,5})?")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -102,7 +100,6 @@ class DeviceApi:
             problem = Problem("token", "the token is missing, wrong or expired: authenticate anew")
             return _response(problem, 401, {"WWW-Authenticate": "Bearer"})
         said = decode_body(octets, Register)
-        _check(said)
         if fold(said.serial) != holder:
             return _answered(holder, _peer(request), Refused(NOT_ALLOWED))
         authority = self._authority(request)
@@ -225,9 +222,3 @@ def _demand_upgrade(request: web.Request, socket: web.WebSocketResponse) -> None
         raise WireError("not a WebSocket handshake")
     if ready.protocol is None:
         raise WireError("the subprotocol is not offered")
-
-
-def _check(said: Register) -> None:
-    texts = (said.model, said.software, said.boot_id, *said.services)
-    if any(len(text) > _MOST_TEXT for text in texts) or len(said.services) > _MOST_SERVICES:
-        raise WireError("the registration is too long")

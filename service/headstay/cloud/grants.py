@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -68,6 +69,11 @@ class Grants(Generic[V]):
     def revoke(self, owner: str) -> None:
         """Forget every grant of `owner`."""
         for digest in tuple(self._owned.get(owner, ())):
+            self._drop(digest)
+
+    def revoke_where(self, meant: Callable[[V], bool]) -> None:
+        """Forget every grant whose value is meant, whoever owns it."""
+        for digest in [digest for digest, grant in self._grants.items() if meant(grant.value)]:
             self._drop(digest)
 
     def __len__(self) -> int:

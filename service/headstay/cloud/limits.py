@@ -1,6 +1,22 @@
-"""The cloud's bounds on time, size and number, and the tally of failures that slows guessing down.
+"""The cloud's bounds on time, size and number, and the tallies of failures that slow guessing down.
 
-Owns numbers and one small table. Knows no socket and no clock: time is an argument.
+Owns numbers and small tables. Knows no socket and no clock: time is an argument.
+
+Every failure to authenticate is counted three times, and each count has its own allowance:
+
+    pair       serial number and origin (`origin_of` an address)
+    address    the origin, whatever the serial number
+    serial     the serial number, whatever the origin; only if it was added
+
+The first binds always. The other two bind a serial number only at an origin where it was not let in before (`Places`).
+
+So guessing is bounded: from one origin at one serial number, from one origin at all of them, and at one serial number
+from everywhere. Yet a stranger elsewhere cannot lock a device out. Where it was let in before, strangers' failures are
+not held against it; at a new origin they are, but only once there are so many strangers that they use up the allowance
+of its serial number, which has room for many pairs. Nor can a device with a wrong password, or one that was never
+added, lock out its neighbours behind the same address: the allowance of its pair, a fraction of the address's, stops it
+first. Only who shares the address of a device *and* tries its serial number is in its way. A restart of the cloud
+forgets it all.
 """
 
 from __future__ import annotations
@@ -41,8 +57,9 @@ class Limits:
     exchange_life: float = 30.0
     exchanges: int = 4_096
     """SCRAM exchanges under way in the whole cloud; beyond them the answer is `busy`."""
-    exchanges_per_serial: int = 4
-    """Beyond them the oldest of this serial is dropped, so that one serial cannot fill the table."""
+    exchanges_per_pair: int = 4
+    """Beyond them the oldest of this serial number at this origin is dropped, so that none can fill the table, and
+    nobody elsewhere can drop those of a device."""
     token_life: float = 900.0
     """Longer than three usual keepalive intervals, so that a device that lost its connection can register at once."""
     tokens_per_serial: int = 4
@@ -50,8 +67,11 @@ class Limits:
     tickets_per_serial: int = 8
     busy_retry: float = 5.0
     """The `retry-after` of an answer `busy` that has no better one."""
-    failures_of_serial: Allowance = field(default_factory=lambda: Allowance(burst=10, seconds=6.0, most=65_536))
+    failures_of_pair: Allowance = field(default_factory=lambda: Allowance(burst=10, seconds=6.0, most=65_536))
     failures_of_address: Allowance = field(default_factory=lambda: Allowance(burst=60, seconds=1.0, most=65_536))
+    failures_of_serial: Allowance = field(default_factory=lambda: Allowance(burst=200, seconds=1.0, most=65_536))
+    places_per_serial: int = 4
+    """Origins at which a serial number was let in that are remembered."""
 
 
 class Failures:
@@ -76,6 +96,27 @@ class Failures:
 
     def __len__(self) -> int:
         return len(self._dry_at)
+
+
+class Places:
+    """Where each serial number was let in: its last few origins. Bounded, since only added ones are ever let in."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._origins: dict[str, tuple[str, ...]] = {}  # the latest first
+
+    def note(self, folded: str, origin: str) -> None:
+        """Note that a serial number was let in."""
+        others = tuple(other for other in self._origins.get(folded, ()) if other != origin)
+        self._origins[folded] = (origin, *others)[: self._most]
+
+    def known(self, folded: str, origin: str) -> bool:
+        """Tell whether a serial number was let in there."""
+        return origin in self._origins.get(folded, ())
+
+    def forget(self, folded: str) -> None:
+        """Forget a serial number: it was removed, or its password changed."""
+        self._origins.pop(folded, None)
 
 
 def origin_of(address: str) -> str:

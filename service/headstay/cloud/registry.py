@@ -51,9 +51,9 @@ from headstay.wire.scram import Verifier
 
 SCHEMA_VERSION = 1
 REPORTS_KEPT = 10_000
-"""Reports of one device that are kept; older ones are deleted now and then, so that no device fills the disk."""
-_REPORTS_CHECKED = 100
-"""A device's reports are counted whenever a sequence number is divisible by this."""
+"""At most so many reports of one device are kept, so that none fills the disk. When there is one more, the oldest go:
+it and another tenth, so that the work is done once for many reports.
+"""
 
 _SERIAL = re.compile(SERIAL_PATTERN)
 
@@ -160,6 +160,8 @@ class Registry:
         self._engine = engine
         # SQLite lets one write at a time and makes the others fail or poll; waiting here is fair and in order.
         self._writing = asyncio.Lock()
+        # folded -> how many reports there are, where that is known: nobody else writes them
+        self._reports_of: dict[str, int] = {}
 
     @classmethod
     async def open(cls, path: Path) -> Registry:
@@ -226,6 +228,7 @@ class Registry:
     async def remove(self, folded: str) -> bool:
         """Remove a serial with its reports; False if it was not added."""
         async with self._write() as connection:
+            self._reports_of.pop(folded, None)
             return (await connection.execute(delete(_devices).where(_devices.c.folded == folded))).rowcount > 0
 
     # connections --------------------------------------------------------------------------------------
@@ -278,7 +281,7 @@ class Registry:
     async def store_report(self, folded: str, report: Report, now: datetime.datetime) -> bool:
         """Store a report, durably when this returns; a report that is there already is left as it is.
 
-        Returns False if the serial was removed.
+        Returns False if the serial was removed. Whatever its boot-id, at most REPORTS_KEPT of the serial stay.
         """
         mine = (_reports.c.folded == folded, _reports.c.boot_id == report.boot_id)
         row = {
@@ -294,11 +297,14 @@ class Registry:
                 there = select(_reports.c.id).where(*mine, _reports.c.sequence == report.sequence)
                 if (await connection.execute(there)).first() is not None:
                     return True
+                before = self._reports_of.pop(folded, None)  # if the transaction fails, nobody knows
                 await connection.execute(insert(_reports).values(row))
-                if report.sequence % _REPORTS_CHECKED == 0:
-                    await _delete_oldest_reports(connection, folded)
+                count = await _make_room(connection, folded, before)
         except IntegrityError:  # the foreign key: no such device
             return False
+        self._reports_of[folded] = (
+            count  # nothing is awaited since the end of the transaction, so no write came between
+        )
         return True
 
     async def reports(self, folded: str) -> list[Report]:
@@ -349,12 +355,23 @@ def _unavailable(error: Exception) -> RegistryUnavailable:
     return RegistryUnavailable(str(getattr(error, "orig", None) or error))
 
 
-async def _delete_oldest_reports(connection: AsyncConnection, folded: str) -> None:
+async def _make_room(connection: AsyncConnection, folded: str, before: int | None) -> int:
+    """Delete the oldest reports of a device if there are too many with the one just stored; return how many stay.
+
+    `before` is how many there were without it, if that is known.
+    """
     mine = _reports.c.folded == folded
+    if before is None:
+        count = int((await connection.execute(select(func.count()).select_from(_reports).where(mine))).scalar_one())
+    else:
+        count = before + 1
+    if count <= REPORTS_KEPT:
+        return count
+    kept = REPORTS_KEPT - REPORTS_KEPT // 10
     newest = select(_reports.c.id).where(mine).order_by(_reports.c.id.desc())
-    oldest_kept = (await connection.execute(newest.offset(REPORTS_KEPT - 1).limit(1))).scalar_one_or_none()
-    if oldest_kept is not None:
-        await connection.execute(delete(_reports).where(mine, _reports.c.id < oldest_kept))
+    oldest_kept = (await connection.execute(newest.offset(kept - 1).limit(1))).scalar_one()
+    await connection.execute(delete(_reports).where(mine, _reports.c.id < oldest_kept))
+    return kept
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

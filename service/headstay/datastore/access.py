@@ -6,7 +6,6 @@ may read, but not what is protected. Knows no transport.
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import enum
 from dataclasses import dataclass
@@ -14,18 +13,18 @@ from dataclasses import dataclass
 from lxml import etree
 
 from headstay import xml
+from headstay.datastore import passwords
+from headstay.datastore.edit import prune
 from headstay.datastore.schema import SchemaNode
 from headstay.errors import AccessDenied, StartupError
 
-READING = frozenset({"get", "get-config", "get-schema", "validate", "close-session"})
+READING = frozenset({"get", "get-config", "get-schema", "close-session"})
 """The operations that every user may execute."""
 
 _USERS = f"{{{xml.SYSTEM}}}system/{{{xml.SYSTEM}}}authentication/{{{xml.SYSTEM}}}user"
 _NAME, _PASSWORD, _KEY, _ALGORITHM, _KEY_DATA = (
     f"{{{xml.SYSTEM}}}{name}" for name in ("name", "password", "authorized-key", "algorithm", "key-data")
 )
-# Verified when the user is unknown, so that the time taken does not tell whether a user exists.
-_NOBODY = "$6$rounds=100000$headstayheadstay$" + "." * 86
 
 
 class Source(enum.Enum):
@@ -73,15 +72,15 @@ class Access:
                     parent = leaf.getparent()
                     if parent is not None:
                         parent.remove(leaf)
+        prune(shown, schema)
         return shown
 
 
 async def verify_password(running: etree._Element, user: str, password: str) -> bool:
-    """Return whether this is the user's password. Takes a tenth of a second, in a thread."""
+    """Return whether this is the user's password. Takes a tenth of a second."""
     element = _user(running, user)
     stored = element.findtext(_PASSWORD) if element is not None else None
-    matches = await asyncio.to_thread(hash_matches, stored or _NOBODY, password)
-    return matches and stored is not None
+    return await passwords.matches(stored or passwords.NOBODY, password) and stored is not None
 
 
 def authorized_keys(running: etree._Element, user: str) -> tuple[str, ...]:
@@ -90,25 +89,6 @@ def authorized_keys(running: etree._Element, user: str) -> tuple[str, ...]:
     if element is None:
         return ()
     return tuple(f"{key.findtext(_ALGORITHM)} {key.findtext(_KEY_DATA)}" for key in element.iterfind(_KEY))
-
-
-def hash_password(password: str) -> str:
-    """Return a password's `$6$` hash (RFC 7317 section 3.5). Takes a tenth of a second: call it in a thread."""
-    from passlib.hash import sha512_crypt  # only needed when a password is set or checked
-
-    hashed: str = sha512_crypt.using(rounds=100_000).hash(password)
-    return hashed
-
-
-def hash_matches(stored: str, password: str) -> bool:
-    """Return whether a stored `$5$` or `$6$` hash is this password's. Call it in a thread."""
-    from passlib.hash import sha256_crypt, sha512_crypt
-
-    scheme = {"$5$": sha256_crypt, "$6$": sha512_crypt}.get(stored[:3])
-    try:
-        return scheme is not None and bool(scheme.verify(password, stored))
-    except ValueError:  # a hash with, say, more rounds than the scheme allows matches nothing
-        return False
 
 
 def first_user_config(name: str, password: str | None, keys: tuple[str, ...]) -> etree._Element:

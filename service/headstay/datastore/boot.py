@@ -41,10 +41,12 @@ async def load(model: Model, disk: Disk, initial: etree._Element, boot_id: str, 
         running = _tree(model, stored["running"], "running")
     else:
         running = _checked(model, initial, "device.toml")
-    try:
-        await disk.save({"running": xml.serialise(running)}, {BOOT_ID: boot_id})
-    except NetconfError as error:
-        raise StartupError(error.message) from None
+    content = xml.serialise(running)
+    if new_boot or stored.get("running") != content:
+        try:
+            await disk.save({"running": content}, {BOOT_ID: boot_id})
+        except NetconfError as error:
+            raise StartupError(error.message) from None
     return Boot(running, startup)
 
 

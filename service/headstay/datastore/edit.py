@@ -60,7 +60,7 @@ def edit(
         run.siblings.clear(result)
         operation = "merge"
     run.children(result, schema, config, operation)
-    _prune(result, schema)
+    prune(result, schema)
     return Edited(result, tuple(run.errors))
 
 
@@ -232,6 +232,11 @@ class _Edit:
         self, target: etree._Element, node: SchemaNode, source: etree._Element
     ) -> tuple[str, etree._Element | None] | None:
         """Read yang:insert, yang:key and yang:value (RFC 7950 sections 7.7.9 and 7.8.6)."""
+        name, other = (VALUE, KEY) if node.kind is Kind.LEAF_LIST else (KEY, VALUE)
+        if source.get(other) is not None:
+            raise refuse.attribute(
+                "unknown", node, target, other, f"a {node.kind.value} takes yang:{etree.QName(name).localname}"
+            )
         insert = source.get(INSERT)
         if insert is None:
             return None
@@ -239,7 +244,6 @@ class _Edit:
             return insert, None
         if insert not in ("before", "after"):
             raise refuse.attribute("bad", node, target, INSERT, "insert is first, last, before or after")
-        name = VALUE if node.kind is Kind.LEAF_LIST else KEY
         given = source.get(name)
         if given is None:
             raise refuse.attribute("missing", node, target, name, f"insert {insert} says before or after which")
@@ -318,7 +322,7 @@ def _key_in(node: SchemaNode, given: str, source: etree._Element, target: etree.
     if node.kind is Kind.LEAF_LIST:
         probe.text = given
     else:
-        for name, value in refuse.predicates(given, node, target, attribute):
+        for name, value in refuse.predicates(given, node, source, target, attribute):
             etree.SubElement(probe, f"{{{node.namespace}}}{name}").text = value
     try:
         return tuple(element.text or "" for element in _keys(node, probe, target))
@@ -326,11 +330,11 @@ def _key_in(node: SchemaNode, given: str, source: etree._Element, target: etree.
         raise refuse.attribute("bad", node, target, attribute, error.message) from None
 
 
-def _prune(element: etree._Element, node: SchemaNode) -> None:
+def prune(element: etree._Element, node: SchemaNode) -> None:
     """Remove containers without presence that hold nothing: they mean nothing (RFC 7950 section 7.5.1)."""
     for child in list(element):
         schema = node.children[child.tag]
         if schema.kind in (Kind.CONTAINER, Kind.LIST):
-            _prune(child, schema)
+            prune(child, schema)
             if schema.kind is Kind.CONTAINER and not schema.presence and not len(child):
                 element.remove(child)

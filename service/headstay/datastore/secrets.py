@@ -10,7 +10,6 @@ Knows no datastore: it is handed an edit and the tree that the edit is for, and 
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import copy
@@ -24,14 +23,16 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from lxml import etree
 
-from headstay.datastore.access import hash_matches, hash_password
+from headstay.datastore import passwords
 from headstay.datastore.entries import Siblings, key_of
 from headstay.datastore.schema import Kind, Protection, SchemaNode, error_path
 from headstay.datastore.values import NotAValue
-from headstay.errors import HeadstayError, InvalidValue, StartupError
+from headstay.errors import HeadstayError, InvalidValue, StartupError, TooBig
 
 CLEAR = "$0$"
 SEALED = "$aes-256-gcm$"
+MOST_PASSWORDS = 100
+"""Clear user passwords in one edit."""
 _KEY_OCTETS = 32
 _NONCE_OCTETS = 12
 
@@ -46,16 +47,26 @@ class Vault:
     def __init__(self, key: bytes) -> None:
         self._cipher = AESGCM(key)
         self._nonce_key = hmac.digest(key, b"headstay nonce", hashlib.sha256)
+        self.fingerprint = hmac.digest(key, b"headstay fingerprint", hashlib.sha256)[:16].hex()
+        """Tells this key from others and says nothing about it."""
 
     @classmethod
     def at(cls, file: Path) -> Vault:
         """Read the key file, or make it (mode 0600) if there is none. Raises StartupError."""
         try:
             if not file.exists():
-                _create(file)
+                create_key(file)
+        except OSError as error:
+            raise _unreadable(file, error) from None
+        return cls.existing(file)
+
+    @classmethod
+    def existing(cls, file: Path) -> Vault:
+        """Read the key file. Raises StartupError, also if there is none."""
+        try:
             key = file.read_bytes()
         except OSError as error:
-            raise StartupError(f"the secrets' key {file} cannot be read: {error.strerror}") from None
+            raise _unreadable(file, error) from None
         if len(key) != _KEY_OCTETS:
             raise StartupError(
                 f"the secrets' key {file} has {len(key)} octets instead of {_KEY_OCTETS}; restore it from a backup, "
@@ -79,40 +90,78 @@ class Vault:
             raise SecretUnreadableError(f"the secret in {leaf.path} was not encrypted by this device") from None
 
 
-def _create(file: Path) -> None:
+def create_key(file: Path, *, user: int | None = None) -> None:
+    """Write a new key (mode 0600), which belongs to this user. Durable when this returns.
+
+    Raises OSError, FileExistsError among them: no key is ever written over.
+    """
     # Written aside and linked in place: a crash never leaves a short key, and two starts never make two keys.
     aside = file.with_name(f".{file.name}.{os.getpid()}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:
+            if user is not None:
+                os.fchown(stream.fileno(), user, -1)
             stream.write(secrets.token_bytes(_KEY_OCTETS))
             stream.flush()
             os.fsync(stream.fileno())
         os.link(aside, file)
     finally:
         aside.unlink(missing_ok=True)
+    sync_directory(file.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make what was created, renamed or removed in a directory durable. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unreadable(file: Path, error: OSError) -> StartupError:
+    return StartupError(f"the secrets' key {file} cannot be read: {error.strerror}")
 
 
 async def protected(vault: Vault, schema: SchemaNode, config: etree._Element, target: etree._Element) -> etree._Element:
     """Return `config` with every clear secret sealed and every clear user password hashed.
 
     A clear password that `target` holds as a hash becomes that hash. Values that are not of the leaf's type stay as
-    they are, for `edit` to refuse. Returns `config` itself where there is nothing to protect.
+    they are, for `edit` to refuse. Returns `config` itself where there is nothing to protect. Raises TooBig if it has
+    more than MOST_PASSWORDS clear passwords, each of which takes a tenth of a second.
     """
+    return await _protected(_Protection(vault), schema, config, target)
+
+
+async def without_clear_secrets(
+    vault: Vault, schema: SchemaNode, config: etree._Element, empty: etree._Element
+) -> etree._Element:
+    """Return `config` as `protected` does, for a validation that keeps nothing: passwords are not hashed, and nothing
+    that is stored is compared with them.
+    """
+    return await _protected(_Protection(vault, hashing=False), schema, config, empty)
+
+
+async def _protected(
+    protection: _Protection, schema: SchemaNode, config: etree._Element, target: etree._Element
+) -> etree._Element:
     clear = [node for node in schema.walk() if node.protection is not None]
     if not any((leaf.text or "").startswith(CLEAR) for node in clear for leaf in config.iter(node.tag)):
         return config
     result = copy.deepcopy(config)
-    await _Protection(vault).protect(schema, result, target)
+    await protection.protect(schema, result, target)
     return result
 
 
 class _Protection:
     """One edit whose secrets are being protected."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, *, hashing: bool = True) -> None:
         self._vault = vault
+        self._hashing = hashing
         self._known = Siblings()
+        self._hashed = 0
 
     async def protect(self, parent: SchemaNode, config: etree._Element, target: etree._Element | None) -> None:
         """Protect what is below `config`; `target` is what stands there now."""
@@ -128,7 +177,20 @@ class _Protection:
                 if node.protection is Protection.SECRET:
                     element.text = self._vault.seal(clear, node)
                 else:
-                    element.text = await _hashed(node, element, clear, counterpart)
+                    element.text = await self._hash(node, element, clear, counterpart)
+
+    async def _hash(
+        self, node: SchemaNode, element: etree._Element, clear: str, counterpart: etree._Element | None
+    ) -> str:
+        if len(clear) > passwords.LONGEST:
+            raise InvalidValue(f"{node.name}: this password is too long", path=error_path(node, element))
+        if not self._hashing:
+            return passwords.NOBODY
+        self._hashed += 1
+        if self._hashed > MOST_PASSWORDS:
+            raise TooBig(f"an edit has at most {MOST_PASSWORDS} passwords in clear; give the rest as hashes ($6$…)")
+        stored = (counterpart.text or "") if counterpart is not None else ""
+        return stored if await passwords.matches(stored, clear) else await passwords.hashed(clear)
 
     def _counterpart(
         self, node: SchemaNode, element: etree._Element, target: etree._Element | None
@@ -138,16 +200,6 @@ class _Protection:
         if node.kind is not Kind.LIST:
             return target.find(node.tag)
         return self._known.entry(target, node, key_of(node, element))
-
-
-async def _hashed(node: SchemaNode, element: etree._Element, clear: str, counterpart: etree._Element | None) -> str:
-    stored = (counterpart.text or "") if counterpart is not None else ""
-    if await asyncio.to_thread(hash_matches, stored, clear):
-        return stored
-    try:
-        return await asyncio.to_thread(hash_password, clear)
-    except ValueError:  # the scheme takes 4096 characters
-        raise InvalidValue(f"{node.name}: this password is too long", path=error_path(node, element)) from None
 
 
 def _valid(node: SchemaNode, element: etree._Element) -> bool:

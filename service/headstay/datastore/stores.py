@@ -22,7 +22,7 @@ from headstay.datastore.commit import Backend, bring_into_force
 from headstay.datastore.disk import Disk
 from headstay.datastore.edit import EditOptions, edit, edited
 from headstay.datastore.model import Model
-from headstay.datastore.secrets import Vault, protected
+from headstay.datastore.secrets import Vault, protected, without_clear_secrets
 from headstay.errors import ErrorInfo, InUse, InvalidValue, LockDenied, NetconfError, OperationFailed, RpcErrors
 
 
@@ -109,10 +109,13 @@ class Datastores:
         """Apply an <edit-config> (RFC 6241 section 7.2). Raises NetconfError or RpcErrors; then nothing changed,
         except that with continue-on-error everything that was right took effect.
         """
+        # Before the turn: hashing passwords takes its time, and nobody shall wait for it.
+        config = await protected(self._parts.vault, self.model.schema, config, self.read(target))
         async with self._turn:
             self._free_for(requester, target)
-            config = await protected(self._parts.vault, self.model.schema, config, self.read(target))
-            outcome = edit(self.model.schema, self.read(target), config, options.default_operation)
+            outcome = await asyncio.to_thread(
+                edit, self.model.schema, self.read(target), config, options.default_operation
+            )
             if outcome.errors and options.error_option != "continue-on-error":
                 raise RpcErrors(outcome.errors)
             try:
@@ -124,11 +127,13 @@ class Datastores:
 
     async def copy(self, requester: Requester, source: Name | etree._Element, target: Name) -> None:
         """Replace a datastore with another one, or with a given configuration (RFC 6241 section 7.3)."""
+        if source is target:
+            raise InvalidValue(f"the source and the target of a copy are both {target.value}")
+        if not isinstance(source, Name):
+            source = await protected(self._parts.vault, self.model.schema, source, self.read(target))
         async with self._turn:
             self._free_for(requester, target)
-            if source is target:
-                raise InvalidValue(f"the source and the target of a copy are both {target.value}")
-            tree = await self._source(source, target)
+            tree = await self._source(source)
             if target is not Name.CANDIDATE:
                 await asyncio.to_thread(self.model.validate, tree)
             await self._install(target, tree)
@@ -144,8 +149,11 @@ class Datastores:
 
     async def validate(self, source: Name | etree._Element) -> None:
         """Check a datastore or a given configuration (RFC 6241 section 8.6.4.1)."""
+        if not isinstance(source, Name):
+            empty = self.model.empty()
+            source = await without_clear_secrets(self._parts.vault, self.model.schema, source, empty)
         async with self._turn:
-            tree = await self._source(source, Name.CANDIDATE)
+            tree = await self._source(source)
             await asyncio.to_thread(self.model.validate, tree)
 
     async def commit(self, requester: Requester) -> None:
@@ -228,16 +236,21 @@ class Datastores:
         if options.test_option != "test-only":
             await self._install(target, tree)
 
-    async def _source(self, source: Name | etree._Element, target: Name) -> etree._Element:
+    async def _source(self, source: Name | etree._Element) -> etree._Element:
+        """Return the tree of a datastore, or the canonical form of a configuration that has no clear secrets."""
         if isinstance(source, Name):
             return self.read(source)
-        config = await protected(self._parts.vault, self.model.schema, source, self.read(target))
-        return edited(self.model.schema, self.model.empty(), config)
+        return await asyncio.to_thread(edited, self.model.schema, self.model.empty(), source)
+
+    def _is_running(self, tree: etree._Element) -> bool:
+        # Canonical trees mean the same exactly when they read the same.
+        return xml.serialise(tree) == xml.serialise(self._running)
 
     async def _install(self, target: Name, tree: etree._Element) -> None:
         match target:
             case Name.CANDIDATE:
-                self._candidate = tree if tree is not self._running else None
+                same = tree is self._running or await asyncio.to_thread(self._is_running, tree)
+                self._candidate = None if same else tree
             case Name.STARTUP:
                 await self._parts.disk.save({Name.STARTUP.value: xml.serialise(tree)})
                 self._startup = tree

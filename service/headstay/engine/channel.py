@@ -42,7 +42,7 @@ MOST_QUEUED = 16
 
 @dataclass(slots=True)
 class Traffic:
-    """What has gone through a subconnection since it was opened."""
+    """What has gone through a subconnection since it was opened, or since the counters were cleared."""
 
     in_messages: int = 0
     out_messages: int = 0
@@ -65,6 +65,7 @@ class Channel:
         self._clock = clock
         self._inbox: asyncio.Queue[ServiceInput] = asyncio.Queue(MOST_QUEUED)
         self._sending = False
+        self._dropped_before = 0  # what the core had dropped when the counters were last cleared
 
     async def run(self, settings: Settings, contexts: TlsContexts, tell: Callable[[OfAttempt], None]) -> None:
         """Open the WebSocket, serve it until it ends, and tell both. Cancelling closes it and tells nothing more."""
@@ -85,6 +86,11 @@ class Channel:
         with contextlib.suppress(asyncio.QueueFull):
             self._inbox.put_nowait(Woken())
 
+    def clear_counters(self) -> None:
+        """Count from zero again."""
+        self.traffic = Traffic()
+        self._dropped_before = self._core.dropped
+
     def measured(self, status: SubconnectionStatus) -> SubconnectionStatus:
         """Return the machine's picture of this subconnection with what only its task knows."""
         traffic = self.traffic
@@ -95,7 +101,7 @@ class Channel:
             in_octets=traffic.in_octets,
             out_octets=traffic.out_octets,
             queued=self._core.queued,
-            dropped=self._core.dropped,
+            dropped=self._core.dropped - self._dropped_before,
         )
 
     async def _serve(self, connection: ClientConnection) -> str | None:

@@ -59,7 +59,7 @@ def target_of(host: str, port: int) -> Target:
 
 
 async def resolve(target: Target, family: AddressFamily) -> tuple[AddressInfo, ...]:
-    """Return the target's addresses. Raises socket.gaierror or UnicodeError if there are none."""
+    """Return the target's addresses. Raises socket.gaierror if there are none, StepFailed if the name cannot be one."""
 
     def look_up(flags: int = 0) -> Sequence[AddressInfo]:
         found = socket.getaddrinfo(target.host, target.port, _FAMILY[family], socket.SOCK_STREAM, flags=flags)
@@ -67,7 +67,11 @@ async def resolve(target: Target, family: AddressFamily) -> tuple[AddressInfo, .
 
     if _is_address(target.host):
         return tuple(look_up(socket.AI_NUMERICHOST))
-    return tuple(await _in_thread_of_its_own(look_up))
+    try:
+        return tuple(await _in_thread_of_its_own(look_up))
+    except UnicodeError:
+        # Python refuses a label over 63 octets before it asks anyone.
+        raise StepFailed(FailureReason.DNS_FAILED, "not a domain name") from None
 
 
 async def dial(

@@ -118,6 +118,11 @@ class WakeServices:
 
 
 @dataclass(frozen=True, slots=True)
+class ClearTraffic:
+    """Set the counters of every subconnection to zero; only their tasks have them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Emit:
     """Tell whoever observes what happened."""
 
@@ -126,5 +131,14 @@ class Emit:
 
 Step = Resolve | Connect | Authenticate | Register | Handshake
 Effect = (
-    Step | Probe | Disconnect | SendMessage | SendPing | OpenSubconnection | CloseSubconnection | WakeServices | Emit
+    Step
+    | Probe
+    | Disconnect
+    | SendMessage
+    | SendPing
+    | OpenSubconnection
+    | CloseSubconnection
+    | WakeServices
+    | ClearTraffic
+    | Emit
 )

@@ -3,7 +3,9 @@
 The rules, in the order in which they bind:
 
 1. A device that was replaced, unbound or removed waits the longest backoff, whatever its other servers may offer.
-2. A server that said `retry-after` is left alone until then. The others are tried meanwhile.
+2. A server that said `retry-after` is left alone until then. The others are tried meanwhile. If it says so again before
+   a connection to it has stood for a while, it is left alone for the backoff of that many times if this is longer: a
+   server that asks for no wait must not be dialled in a circle either.
 3. A connection that fell silent is tried once more at the same server; one successful registration ends that count.
 4. After a failed attempt or a lost connection the next server in the list follows at once; after the last the first.
    The server that was lost comes last in that round, so a single server is dialled again at once, once.
@@ -49,6 +51,8 @@ class _Record:
     established: bool = False
     not_before: float | None = None
     """Monotonic seconds until which the server wants to be left alone."""
+    held: int = 0
+    """How many times it wanted that since the backoff was last forgotten."""
 
 
 class Failover:
@@ -133,6 +137,8 @@ class Failover:
     def forget_backoff(self) -> None:
         """Begin again with the shortest delay."""
         self._rounds = 0
+        for record in self._records.values():
+            record.held = 0
 
     def hope(self, resume_at: float | None, now: Instant) -> float | None:
         """The device's network has changed. Returns when the wait until `resume_at`, if there is one, ends now."""
@@ -238,8 +244,13 @@ class Failover:
         return next((server for server in self._servers if self.may_be_dialled(server, at)), None)
 
     def _hold(self, record: _Record, retry_after: float | None, now: Instant) -> None:
-        if retry_after is not None:
-            record.not_before = now.monotonic + backoff.slot(retry_after, self._jitter.random())
+        if retry_after is None:
+            return
+        wait = backoff.slot(retry_after, self._jitter.random())
+        if record.held:
+            wait = max(wait, backoff.delay(record.held - 1, self._jitter.random()))
+        record.held += 1
+        record.not_before = now.monotonic + wait
 
     def _weigh(self, stood_for: float) -> None:
         if stood_for >= STABLE_AFTER:

@@ -1,7 +1,6 @@
 """Why a step failed: the one place that turns exceptions and HTTP answers into the model's failure reasons.
 
-Knows no state. No detail holds a secret: what comes from the network is cut and stripped of control characters, since
-it ends in logs and notifications.
+Knows no state. No detail holds a secret, and each is `legible`: it ends in logs, states and notifications.
 """
 
 from __future__ import annotations
@@ -18,8 +17,7 @@ from headstay.engine.tls import TlsSettingsError
 from headstay.errors import HeadstayError, WireError
 from headstay.wire import MAXIMUM_BODY, messages
 from headstay.wire.scram import WrongProof
-
-LONGEST_DETAILS = 200
+from headstay.wire.text import legible
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h.
 NOT_YET_VALID, EXPIRED = 9, 10
@@ -50,9 +48,8 @@ def classify(error: BaseException) -> Failure:
     match error:
         case StepFailed():
             return error.failure
-        case socket.gaierror() | UnicodeError():
-            # Python refuses a label over 63 octets as a UnicodeError before it asks anyone.
-            return Failure(FailureReason.DNS_FAILED, legible(getattr(error, "strerror", None) or "not a domain name"))
+        case socket.gaierror():
+            return Failure(FailureReason.DNS_FAILED, legible(error.strerror or "no address"))
         case ssl.SSLCertVerificationError():
             return Failure(_certificate_reason(error.verify_code), legible(error.verify_message))
         case ssl.SSLError():
@@ -101,11 +98,6 @@ def refusal(answer: Answer, refused: FailureReason) -> Failure:
 def intercepted(answer: Answer) -> bool:
     """Tell whether something other than a cloud answered: a redirect, or a page for people."""
     return 300 <= answer.status < 400 or answer.content_type.partition(";")[0].strip().lower() == "text/html"
-
-
-def legible(text: str) -> str:
-    """Return a text from the network as one printable line of bounded length."""
-    return "".join(c if c.isprintable() else " " for c in text[:LONGEST_DETAILS]).strip()
 
 
 def _certificate_reason(verify_code: int) -> FailureReason:

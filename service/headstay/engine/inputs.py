@@ -55,6 +55,11 @@ class ReconnectRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class CountersCleared:
+    """Somebody wants to count from zero again."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReportMade:
     """Something happened that the cloud shall know."""
 
@@ -233,4 +238,6 @@ OfAttempt = (
     | ProbeFailed
 )
 """What carries an attempt's number."""
-Input = Started | Stopped | Configured | ReconnectRequested | ReportMade | LinkChanged | Tick | OfAttempt
+Input = (
+    Started | Stopped | Configured | ReconnectRequested | CountersCleared | ReportMade | LinkChanged | Tick | OfAttempt
+)

@@ -25,6 +25,7 @@ from typing import Any
 from headstay.engine import change, inputs
 from headstay.engine.effects import (
     Authenticate,
+    ClearTraffic,
     Connect,
     Disconnect,
     Effect,
@@ -245,11 +246,16 @@ class Machine:
         self._let_go(_Why(down=DownReason.RECONNECT_REQUESTED), DeviceState.WAITING, now)
         self._anew(now)
 
+    def _clear_counters(self, _: inputs.CountersCleared, __: Instant) -> None:
+        self._picture.clear_counters()
+        self.reports.account.clear_counters()
+        self._effects.append(ClearTraffic())
+
     def _report(self, given: inputs.ReportMade, now: Instant) -> None:
-        connected = self._subconnections.established(telemetry.NAME)
-        if self.reports.add(given.body, given.time, connected=connected, now=now.wall):
+        due = self._resume_at is not None and self._resume_at <= now.monotonic
+        if self.reports.add(given.body, given.time, hopeful=self._attempt is not None or due, now=now.wall):
             self._emit(ReportBufferFull(buffer_full_count=self.reports.account.buffer_full_count))
-        if connected:
+        if self._subconnections.established(telemetry.NAME):
             self._effects.append(WakeServices(telemetry.NAME))
 
     def _hope(self, _: inputs.LinkChanged, now: Instant) -> None:
@@ -384,6 +390,7 @@ class Machine:
         elif self._picture.process_state is ProcessState.DNS_PARSED or self._picture.device_state in _ABOUT_TO_SEND:
             self._picture.process_state = ProcessState.MESSAGE_NOT_SENT
         self._release(failure.reason.value, graceful=True)
+        self.reports.attempt_failed(now.wall)
         resume_at = self._failover.failed(server, failure.reason, failure.retry_after, now)
         self._turning_from = server
         self._rest(resume_at, now, _Why(failure=failure), FAILED_STATE[stage])
@@ -535,6 +542,7 @@ TRANSITIONS: dict[tuple[DeviceState, type[Input]], Transition] = {
     (_IDLE, inputs.Configured): Transition(Machine._configure, (_WAITING,)),
     (_IDLE, inputs.ReconnectRequested): Transition(Machine._ignore),
     **{(s, inputs.Stopped): Transition(Machine._stop, (_IDLE,)) for s in DeviceState},
+    **{(s, inputs.CountersCleared): Transition(Machine._clear_counters) for s in DeviceState},
     **{(s, inputs.ReportMade): Transition(Machine._report) for s in DeviceState},
     **{
         (s, inputs.Configured): Transition(Machine._configure, (_IDLE, _WAITING))

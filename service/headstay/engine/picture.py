@@ -52,6 +52,10 @@ class Picture:
         self.last_down_details = details
         self.last_down_at = now.wall
 
+    def clear_counters(self) -> None:
+        """Count from zero again. Times and reasons stay."""
+        self.attempts = self.established_count = self.unknown_messages = 0
+
     def status(self, settings: Settings, account: Account, now: Instant) -> ConnectionStatus:
         """Return `connection/` at this instant."""
         status = ConnectionStatus(

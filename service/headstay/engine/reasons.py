@@ -84,7 +84,7 @@ class DownReason(enum.Enum):
 
 
 class ReportFailure(enum.Enum):
-    """Why the last report could not be delivered when it was made."""
+    """Why a report could not be delivered; `reports` says what counts as a failure."""
 
     NOT_CONNECTED = "not-connected"
     SEND_FAILED = "send-failed"

@@ -2,6 +2,15 @@
 
 Pure. Owns sequence numbers, the bound, re-sending and the counters. Knows the wire's form of a report, but no socket
 and no clock.
+
+A report that waits for a connection that is being made has not failed: the first one of every start, and the one that
+tells of a lost connection, always wait so. What counts as `not-connected` is
+
+- a report that is made while there is no connection and no attempt at one, under way or due;
+- an attempt that fails while a report waits.
+
+So a start that connects at once, or a connection that comes back at once, leaves no trace, and an outage does. While
+the main connection stands a report waits for its subconnection, whose own state tells how that fares.
 """
 
 from __future__ import annotations
@@ -29,6 +38,10 @@ class Account:
     dropped_total: int = 0
     buffer_full_count: int = 0
 
+    def clear_counters(self) -> None:
+        """Count from zero again. Times and reasons stay."""
+        self.dropped_after_buffer_limit = self.dropped_total = self.buffer_full_count = 0
+
 
 class Reports:
     """The bounded buffer of one boot. A report stays in it until the cloud has acknowledged it."""
@@ -49,13 +62,13 @@ class Reports:
         """How many reports are sent on the connection that is up and not acknowledged yet."""
         return self._sent
 
-    def add(self, body: dict[str, object], time: float, *, connected: bool, now: float) -> bool:
+    def add(self, body: dict[str, object], time: float, *, hopeful: bool, now: float) -> bool:
         """Buffer one report of something that happened at `time`, or drop it and say so in the account.
 
-        `connected` tells whether there is a telemetry subconnection; `now` is wall seconds. Returns whether this
+        `hopeful` tells whether there is a connection, or an attempt at one; `now` is wall seconds. Returns whether this
         report has just filled the buffer. Raises TypeError if `body` cannot be written as JSON.
         """
-        if not connected:
+        if not hopeful:
             self._failed(ReportFailure.NOT_CONNECTED, now)
         if len(self._waiting) >= self._limit:
             self.account.dropped_after_buffer_limit += 1
@@ -90,6 +103,11 @@ class Reports:
             self._first += 1
             self._sent -= 1
         return True
+
+    def attempt_failed(self, now: float) -> None:
+        """An attempt to connect has failed: what waits could not be delivered."""
+        if self._waiting:
+            self._failed(ReportFailure.NOT_CONNECTED, now)
 
     def connection_lost(self, now: float, *, sending: bool = False) -> None:
         """The subconnection is gone: what it did not acknowledge is sent again on the next one.

@@ -22,6 +22,7 @@ from headstay.engine.actions import Action
 from headstay.engine.channel import Channel
 from headstay.engine.effects import (
     Authenticate,
+    ClearTraffic,
     CloseSubconnection,
     Connect,
     Disconnect,
@@ -38,7 +39,7 @@ from headstay.engine.effects import (
     WakeServices,
 )
 from headstay.engine.events import Event
-from headstay.engine.failures import classify, legible
+from headstay.engine.failures import classify
 from headstay.engine.inputs import Input
 from headstay.engine.instant import Instant, read_clock
 from headstay.engine.log import log, log_event
@@ -53,6 +54,7 @@ from headstay.engine.tls import TlsContexts
 from headstay.engine.websocket import CLOSE_WITHIN, close, why_closed
 from headstay.errors import WireError
 from headstay.wire import messages
+from headstay.wire.text import legible
 
 LONGEST_SLEEP = 30.0
 """Seconds after which the timer looks at the clock again: the loop's own clock stands still while the device sleeps."""
@@ -128,6 +130,10 @@ class Engine:
     def link_changed(self) -> None:
         """A link, an address or a route of this device has changed: if waiting, try soon; forget a long backoff."""
         self._tell(inputs.LinkChanged())
+
+    def clear_counters(self) -> None:
+        """Set every counter of the status to zero. Times and reasons stay."""
+        self._tell(inputs.CountersCleared())
 
     def report(self, body: dict[str, object], time: float) -> None:
         """Bring one report to the cloud: `body` as JSON, of something that happened at `time` (since the epoch).
@@ -217,6 +223,9 @@ class Engine:
                 for channel in self._channels.values():
                     if channel.service == service:
                         channel.wake()
+            case ClearTraffic():
+                for channel in self._channels.values():
+                    channel.clear_counters()
             case Emit(event):
                 self._emit(event, now)
 

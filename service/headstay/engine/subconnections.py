@@ -55,13 +55,15 @@ class _Subconnection:
 
 
 def shown_url(url: str) -> str | None:
-    """Return a URL without what is secret in it: the query holds a ticket. None if it is no URL."""
+    """Return a URL without what is secret in it: the query holds a ticket. None if it names no scheme or no host."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         return None
-    host = parts.hostname or ""
+    host = parts.hostname
+    if not parts.scheme or not host:
+        return None
     host = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{parts.path}"
 

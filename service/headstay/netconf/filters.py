@@ -67,6 +67,8 @@ class _Subtree:
     def __init__(self) -> None:
         self.selection = Selection()
         self._comparisons = 0
+        self._names: dict[etree._Element, tuple[str, str] | None] = {}
+        """What the qualified names in the filter stand for, once found out."""
 
     def choose(self, node: etree._Element, filters: Iterable[etree._Element]) -> bool:
         """Select of `node` what the filter nodes that match it ask for; return whether that is anything."""
@@ -113,25 +115,26 @@ class _Subtree:
             return False
         if any(node.get(str(name)) != value for name, value in filter.attrib.items()):
             return False
-        return not _is_content_match(filter) or _same_content(node, filter)
+        return not _is_content_match(filter) or self._same_content(node, filter)
+
+    def _same_content(self, node: etree._Element, filter: etree._Element) -> bool:
+        """RFC 6241 section 6.2.5: the text is compared without the white space around it.
+
+        A qualified name (an identityref) is compared as such: the client has its own prefixes.
+        """
+        if len(node):
+            return False
+        wanted, found = (filter.text or "").strip(), (node.text or "").strip()
+        if wanted == found or ":" not in found:
+            return wanted == found
+        if filter not in self._names:
+            self._names[filter] = _resolved(wanted, filter)
+        name = self._names[filter]
+        return name is not None and name == _resolved(found, node)
 
 
 def _is_content_match(filter: etree._Element) -> bool:
     return len(filter) == 0 and bool((filter.text or "").strip())
-
-
-def _same_content(node: etree._Element, filter: etree._Element) -> bool:
-    """RFC 6241 section 6.2.5: the text is compared without the white space around it.
-
-    A qualified name (an identityref) is compared as such: the client has its own prefixes.
-    """
-    if len(node):
-        return False
-    wanted, found = (filter.text or "").strip(), (node.text or "").strip()
-    if wanted == found or ":" not in found:
-        return wanted == found
-    name = _resolved(found, node)
-    return name is not None and name == _resolved(wanted, filter)
 
 
 def _resolved(text: str, element: etree._Element) -> tuple[str, str] | None:

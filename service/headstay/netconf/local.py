@@ -130,11 +130,13 @@ class _LocalTransport(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         channel: Any = cast(asyncio.Transport, transport)
-        if self._sessions.full:
-            _log.warning("a local connection is refused: there are too many sessions")
+        peer = _peer(channel.get_extra_info("socket"))
+        if (refusal := self._sessions.refusal(peer.user, peer.recovery)) is not None:
+            # NETCONF has no words for this before <hello>.
+            _log.warning("a local connection is refused: %s", refusal)
             channel.close()
             return
-        self._connection = self._sessions.open(_peer(channel.get_extra_info("socket")), channel)
+        self._connection = self._sessions.open(peer, channel)
 
     def data_received(self, data: bytes) -> None:
         if self._connection is not None:

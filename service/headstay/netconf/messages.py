@@ -143,12 +143,13 @@ def reply_opening(message: etree._Element | None) -> bytes:
     if message is not None:
         prefixes = {uri: prefix for prefix, uri in message.nsmap.items() if prefix is not None}
         prefixes[_XML_NAMESPACE] = "xml"
-        names = {str(name): etree.QName(str(name)) for name in message.attrib}
-        used = dict.fromkeys(name.namespace for name in names.values() if name.namespace not in (None, _XML_NAMESPACE))
+        # One walk: lxml looks for an attribute from the first one on, each time it is asked for one.
+        values = [(etree.QName(str(name)), str(value)) for name, value in message.attrib.items()]
+        used = dict.fromkeys(name.namespace for name, _ in values if name.namespace not in (None, _XML_NAMESPACE))
         attributes += [f"xmlns:{prefixes[uri]}={quoteattr(uri)}" for uri in used if uri is not None]
-        for key, name in names.items():
+        for name, value in values:
             prefix = f"{prefixes[name.namespace]}:" if name.namespace else ""
-            attributes.append(f"{prefix}{name.localname}={quoteattr(str(message.attrib[key]))}")
+            attributes.append(f"{prefix}{name.localname}={quoteattr(value)}")
     return f"<rpc-reply {' '.join(attributes)}>".encode()
 
 

@@ -35,8 +35,14 @@ class Limits:
 
     unauthenticated: int = 64
     """SSH connections whose user has not been authenticated yet."""
+    unauthenticated_of_address: int = 32
+    """Those of them that come from one address: enough for many clients behind one NAT, too few to keep others out."""
     sessions: int = 256
     """NETCONF sessions, whatever they come in by."""
+    sessions_of_user: int = 64
+    """Those of them that one user may have; also the SSH connections of one user."""
+    reserved: int = 8
+    """Those of `sessions` that are kept for recovery sessions."""
     message_octets: int = MOST_OCTETS
     hello_timeout: float = HELLO_TIMEOUT
     """Seconds for a client's <hello>."""
@@ -88,13 +94,20 @@ class Sessions:
         self._statistics = Statistics()
         self._past = Counters()
 
-    @property
-    def full(self) -> bool:
-        """Whether there may be no further session."""
-        return len(self._live) >= self._limits.sessions
+    def refusal(self, user: str, recovery: bool = False) -> str | None:
+        """Return why this user may not have a further session now; None if there is room."""
+        peers = [live.peer for live in self._live.values()]
+        ordinary = sum(1 for peer in peers if not peer.recovery)
+        if len(peers) >= self._limits.sessions:
+            return "too many sessions"
+        if not recovery and ordinary >= self._limits.sessions - self._limits.reserved:
+            return "too many sessions"
+        # A user of the same name who came over SSH takes nothing from a recovery session.
+        own = sum(1 for peer in peers if (peer.user, peer.recovery) == (user, recovery))
+        return f"too many sessions of the user {user!r}" if own >= self._limits.sessions_of_user else None
 
     def open(self, peer: Peer, channel: Channel) -> Connection:
-        """Start a session on a transport that is ready. Check `full` before."""
+        """Start a session on a transport that is ready. Check `refusal` before."""
         session_id = self._next_id()
         requester = Requester(peer.user, session_id, peer.source, peer.recovery)
         context = Context(self._service.datastores, requester, self, self._service.state, self._service.rpcs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import logging
 import socket
 from collections.abc import Sequence
@@ -96,11 +97,30 @@ class _Doors:
     limits: Limits
     connections: set[_SshConnection]
 
-    @property
-    def crowded(self) -> bool:
-        strangers = sum(1 for connection in self.connections if connection.user is None)
+    def refusal(self, host: str) -> str | None:
+        """Return why no further connection may come from this address now; None if there is room."""
+        strangers = [connection for connection in self.connections if connection.user is None]
         everyone = self.limits.sessions + self.limits.unauthenticated
-        return strangers >= self.limits.unauthenticated or len(self.connections) >= everyone
+        if len(strangers) >= self.limits.unauthenticated or len(self.connections) >= everyone:
+            return "too many connections"
+        origin = _origin(host)
+        alike = sum(1 for connection in strangers if _origin(connection.host) == origin)
+        if alike >= self.limits.unauthenticated_of_address:
+            return "too many connections from one address that have not logged in"
+        return None
+
+    def connections_of(self, user: str) -> int:
+        """Return how many connections a user has."""
+        return sum(1 for connection in self.connections if connection.user == user)
+
+
+def _origin(host: str) -> str:
+    """Return what counts as one address: of IPv6 the first 64 bits, since a single host has all the others."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    return host if address.version == 4 else str(ipaddress.ip_network((int(address), 64), strict=False))
 
 
 class SshListener:
@@ -201,11 +221,10 @@ class _SshConnection(asyncssh.SSHServer):
             # Nagle's algorithm would cost 45 ms of the set-up of a session.
             tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.host = (conn.get_extra_info("peername") or ("",))[0]
-        crowded = self._doors.crowded
+        refusal = self._doors.refusal(self.host)
         self._doors.connections.add(self)
-        if crowded:
-            _log.warning("a connection from %s is refused: there are too many", self.host)
-            conn.disconnect(asyncssh.DISC_TOO_MANY_CONNECTIONS, "too many connections, try again later")
+        if refusal is not None:
+            self._refuse(refusal)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._doors.connections.discard(self)
@@ -230,12 +249,19 @@ class _SshConnection(asyncssh.SSHServer):
 
     def auth_completed(self) -> None:
         if self._ssh is not None:
-            self.user = self._ssh.get_extra_info("username")
+            user = self._ssh.get_extra_info("username")
+            crowded = self._doors.connections_of(user) >= self._doors.limits.sessions_of_user
+            self.user = user
+            if crowded:
+                self._refuse(f"too many connections of the user {user!r}")
         self._set_idle(True)
 
     def session_requested(self) -> _SshChannel:
-        if self._doors.sessions.full or len(self._channels) >= MOST_CHANNELS:
-            raise asyncssh.ChannelOpenError(asyncssh.OPEN_RESOURCE_SHORTAGE, "too many sessions, try again later")
+        refusal = self._doors.sessions.refusal(self.user or "")
+        if refusal is None and len(self._channels) >= MOST_CHANNELS:
+            refusal = "too many sessions on one connection"
+        if refusal is not None:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_RESOURCE_SHORTAGE, f"{refusal}, try again later")
         channel = _SshChannel(self, self._doors.sessions)
         self._channels.add(channel)
         self._set_idle(False)
@@ -245,6 +271,11 @@ class _SshConnection(asyncssh.SSHServer):
         """Note that one of the connection's channels is gone."""
         self._channels.discard(channel)
         self._set_idle(not self._channels)
+
+    def _refuse(self, why: str) -> None:
+        _log.warning("a connection from %s is refused: %s", self.host, why)
+        if self._ssh is not None:
+            self._ssh.disconnect(asyncssh.DISC_TOO_MANY_CONNECTIONS, f"{why}, try again later")
 
     def _judged(self, user: str, right: bool) -> bool:
         if not right:
@@ -282,7 +313,7 @@ class _SshChannel(asyncssh.SSHServerSession[bytes]):
         self._channel = chan
 
     def subsystem_requested(self, subsystem: str) -> bool:
-        return subsystem == SUBSYSTEM and not self._sessions.full
+        return subsystem == SUBSYSTEM and self._sessions.refusal(self._ssh.user or "") is None
 
     def session_started(self) -> None:
         if self._channel is not None and self._ssh.user is not None:

@@ -13,7 +13,24 @@ The cloud offers what is new in it at once, as after a handshake, and gives up o
 open stays open until the device, which closes the subconnections of a service it disables, says `closed`. A cloud that
 does not know the message ignores it; the new list then counts from the next main connection.
 
-`messages` holds every body and message; `scram` the password proof with its bounds.
+`messages` holds every body and message; `text` what the texts in them may be made of; `scram` the password proof with
+its bounds.
+
+Each end checks what it hears, so that neither can fill or garble the other's logs and states:
+
+    reason, result              1..256 characters; no control characters, none that change the direction of writing
+    model, software             as a reason, but 0..255
+    service                     1..64 of a-z, 0-9 and `-`; a list of them has at most 64
+    instance                    1..128 visible ASCII characters (`!` to `~`)
+    type, mechanism, boot-id,
+    time, code                  1..64 visible ASCII characters
+    url, token, exchange        1..2048 visible ASCII characters
+    SCRAM message               0..1024 visible ASCII characters
+    retry-after, expires-in     seconds, 0 or more
+    id, generation, sequence    0..2^63-1; a sequence from 1
+
+What breaks a bound is a protocol error: HTTP 400 from the cloud, `protocol-error` at the device, and the end of the
+WebSocket that it came on.
 """
 
 AUTHENTICATE_PATH = "/v1/authenticate"

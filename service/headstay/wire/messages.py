@@ -1,18 +1,19 @@
 """The bodies and messages of the wire, as msgspec structs. Owns their form; knows neither sockets nor state.
 
 Every field name is the wire's own with `_` for `-`. Unknown fields are ignored (a later version may add some); a field
-of the wrong type is a WireError. `MessageDecoder.decode` returns `Unknown` for a type that it does not know, since a
-receiver counts and ignores those.
+of the wrong type, or outside the bounds of `text`, is a WireError. `MessageDecoder.decode` returns `Unknown` for a type
+that it does not know, since a receiver counts and ignores those.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeVar
 
 import msgspec
 
 from headstay.errors import WireError
-from headstay.wire import MAXIMUM_BODY
+from headstay.wire import MAXIMUM_BODY, text
 
 SCRAM_SHA_256 = "SCRAM-SHA-256"
 CERTIFICATE = "certificate"
@@ -39,36 +40,36 @@ class Message(Body, frozen=True, tag_field="type", tag=_kebab):
 class Authenticate(Body, frozen=True):
     """The first request: which serial number, and how it proves itself."""
 
-    serial: str
-    mechanism: str
+    serial: text.Serial
+    mechanism: text.Word
     """SCRAM_SHA_256, CERTIFICATE or NONE."""
-    message: str = ""
+    message: text.ScramText = ""
     """SCRAM's client-first-message (RFC 5802 section 7), the text itself."""
 
 
 class AuthenticateFinal(Body, frozen=True):
     """SCRAM's second request."""
 
-    exchange: str
-    message: str
+    exchange: text.Secret
+    message: text.ScramText
     """client-final-message."""
 
 
 class Challenge(Body, frozen=True):
     """SCRAM's first answer."""
 
-    exchange: str
-    message: str
+    exchange: text.Secret
+    message: text.ScramText
     """server-first-message."""
 
 
 class Granted(Body, frozen=True):
     """The device is authenticated."""
 
-    token: str
-    expires_in: float
+    token: text.Secret
+    expires_in: text.Seconds
     """Seconds for which `token` may register."""
-    message: str = ""
+    message: text.ScramText = ""
     """server-final-message: the device checks the signature in it before it uses the token. Empty without SCRAM."""
 
     def __repr__(self) -> str:
@@ -81,14 +82,14 @@ class Refused(Body, frozen=True):
     `reason` is unknown-serial, bad-proof, password-required, certificate-mismatch or not-allowed.
     """
 
-    reason: str
+    reason: text.Reason
 
 
 class Busy(Body, frozen=True, omit_defaults=False):
     """503: try again after `retry_after` seconds (fractions allowed); the device obeys and adds jitter."""
 
-    retry_after: float
-    reason: str = "busy"
+    retry_after: text.Seconds
+    reason: text.Reason = "busy"
 
 
 # POST /v1/register --------------------------------------------------------------------------------
@@ -97,21 +98,21 @@ class Busy(Body, frozen=True, omit_defaults=False):
 class Register(Body, frozen=True):
     """What the device says of itself."""
 
-    serial: str
-    model: str
-    software: str
-    boot_id: str
-    services: tuple[str, ...]
+    serial: text.Serial
+    model: text.Description
+    software: text.Description
+    boot_id: text.Word
+    services: text.Services
     """The services that the device knows and has enabled. `Services` says so when that changes."""
 
 
 class Registered(Body, frozen=True):
     """Where the main connection goes."""
 
-    url: str
+    url: text.Url
     """A `wss` URL with a single-use ticket: a secret, never logged or shown."""
-    generation: int
-    expires_in: float
+    generation: text.Number
+    expires_in: text.Seconds
     """Seconds for which the ticket in `url` is good."""
 
     def __repr__(self) -> str:
@@ -124,22 +125,22 @@ class Registered(Body, frozen=True):
 class Keepalive(Message, frozen=True):
     """Device to cloud: are you there?"""
 
-    id: int
+    id: text.Number
 
 
 class KeepaliveAck(Message, frozen=True):
     """Cloud to device: the answer to the keepalive of the same id."""
 
-    id: int
+    id: text.Number
 
 
 class Open(Message, frozen=True):
     """Cloud to device: open a subconnection for `service` at `url`."""
 
-    service: str
-    instance: str
+    service: text.ServiceName
+    instance: text.Instance
     """Unique within the main connection."""
-    url: str
+    url: text.Url
     """A `wss` URL with a ticket: a secret, shown only without its query."""
 
     def __repr__(self) -> str:
@@ -149,8 +150,8 @@ class Open(Message, frozen=True):
 class Close(Message, frozen=True):
     """Cloud to device: close the subconnection."""
 
-    instance: str
-    reason: str
+    instance: text.Instance
+    reason: text.Reason
 
 
 class Bye(Message, frozen=True):
@@ -158,28 +159,28 @@ class Bye(Message, frozen=True):
     replaced-by-newer-connection, removed-from-cloud, unbound; any other counts as closed-by-server.
     """
 
-    reason: str
-    retry_after: float | None = None
+    reason: text.Reason
+    retry_after: text.Seconds | None = None
 
 
 class Closed(Message, frozen=True):
     """Device to cloud: the subconnection is closed, or could not be opened."""
 
-    instance: str
-    reason: str
+    instance: text.Instance
+    reason: text.Reason
 
 
 class Services(Message, frozen=True):
     """Device to cloud: the services that the device knows and has enabled are no longer those it last named."""
 
-    services: tuple[str, ...]
+    services: text.Services
     """All of them, in place of the list before."""
 
 
 class Unbind(Message, frozen=True):
     """Device to cloud: the verification code that the device's administrator gave."""
 
-    code: str
+    code: text.Word
 
     def __repr__(self) -> str:
         return "Unbind()"
@@ -188,7 +189,7 @@ class Unbind(Message, frozen=True):
 class UnbindResult(Message, frozen=True):
     """Cloud to device: unbound, wrong-code, expired-code or too-many-attempts."""
 
-    result: str
+    result: text.Reason
 
 
 # telemetry subconnection --------------------------------------------------------------------------
@@ -197,9 +198,9 @@ class UnbindResult(Message, frozen=True):
 class Report(Message, frozen=True):
     """Device to cloud: one event. (`boot_id`, `sequence`) is unique; sequences start at 1 and have no gaps."""
 
-    boot_id: str
-    sequence: int
-    time: str
+    boot_id: text.Word
+    sequence: text.Sequence
+    time: text.Word
     """RFC 3339, UTC: when the event happened."""
     body: dict[str, Any]
     """`event`, and the notification's leafs as RFC 7951 JSON."""
@@ -208,8 +209,8 @@ class Report(Message, frozen=True):
 class ReportAck(Message, frozen=True):
     """Cloud to device: every report of this boot up to `sequence` has reached its sink (cumulative)."""
 
-    boot_id: str
-    sequence: int
+    boot_id: text.Word
+    sequence: text.Sequence
 
 
 class Unknown(msgspec.Struct, frozen=True):
@@ -222,10 +223,12 @@ ToDevice = KeepaliveAck | Open | Close | Bye | UnbindResult
 ToCloud = Keepalive | Closed | Services | Unbind
 
 _encoder = msgspec.json.Encoder()
+_PATTERN = re.compile(r"Expected `str` matching regex .*(?= - at `)")
+"""How msgspec begins to say that a text breaks its pattern. Nobody who reads a log wants to see the pattern."""
 
 
 class _Typed(msgspec.Struct):
-    type: str
+    type: text.Word
 
 
 def encode(message: Body) -> bytes:
@@ -265,8 +268,8 @@ def _decode(octets: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
     try:
         return decoder.decode(octets)
     except msgspec.MsgspecError as error:
-        # msgspec names the path and the expected type, never the value: no secret can leak into the message.
-        raise WireError(str(error)) from None
+        # msgspec names the path and what it expects there. The one value that it quotes is a second `type`.
+        raise WireError(text.legible(_PATTERN.sub("Expected other characters", str(error)))) from None
     except RecursionError:
         raise WireError("the message is nested too deeply") from None
 

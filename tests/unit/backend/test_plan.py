@@ -157,6 +157,16 @@ def test_a_trust_anchor_that_is_no_certificate_is_refused() -> None:
     assert [type(action) for action in planned(broken, f"<enabled>true</enabled>{broken}").actions] == [SetEnabled]
 
 
+def test_the_path_names_the_bad_trust_anchor_among_good_ones() -> None:
+    good = certificate_and_key("one")[0]
+    bad = "-----BEGIN CERTIFICATE-----AAAA-----END CERTIFICATE-----"
+    anchors = f"<trust-anchor>{good}</trust-anchor><trust-anchor>{bad}</trust-anchor>"
+    with pytest.raises(InvalidValue) as caught:
+        planned("", f"<tls>{anchors}</tls>")
+    assert caught.value.path is not None
+    assert "AAAA" in caught.value.path.text
+
+
 # the start --------------------------------------------------------------------------------------------
 
 

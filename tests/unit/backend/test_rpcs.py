@@ -25,6 +25,9 @@ class FakeEngine:
     def reconnect(self) -> None:
         self.asked.append("reconnect")
 
+    def clear_counters(self) -> None:
+        self.asked.append("clear-counters")
+
 
 @pytest.fixture
 def engine() -> FakeEngine:
@@ -45,12 +48,14 @@ def test_every_rpc_of_the_model_is_there(engine: Any) -> None:
     assert modelled == {f"{{{namespace}}}{name}" for namespace, name in Rpcs(device_model(), engine).table()}
 
 
-async def test_reconnect(engine: FakeEngine) -> None:
-    assert await execute(engine, "reconnect") == []
-    assert engine.asked == ["reconnect"]
+@pytest.mark.parametrize("name", ["reconnect", "clear-counters"])
+async def test_what_the_engine_is_asked(engine: FakeEngine, name: str) -> None:
+    assert await execute(engine, name) == []
+    assert engine.asked == [name]
 
 
-async def test_reconnect_with_a_parameter_is_refused(engine: FakeEngine) -> None:
+@pytest.mark.parametrize("name", ["reconnect", "clear-counters"])
+async def test_a_parameter_that_there_is_not_is_refused(engine: FakeEngine, name: str) -> None:
     with pytest.raises(RpcErrors):
-        await execute(engine, "reconnect", "<now/>")
+        await execute(engine, name, "<now/>")
     assert engine.asked == []

@@ -115,7 +115,7 @@ def test_malformed_requests(request_: Authenticate) -> None:
 
 
 def test_exchanges_are_bounded() -> None:
-    core = authentication(exchanges=2, exchanges_per_serial=2)
+    core = authentication(exchanges=2, exchanges_per_pair=2)
     first = [ClientProof("SW-1", "secret") for _ in range(3)]
     challenges = [challenged(core, proof) for proof in first]
     assert finish(core, first[0], challenges[0]) == Refused("bad-proof")  # the third took the first's place
@@ -126,8 +126,24 @@ def test_exchanges_are_bounded() -> None:
     assert isinstance(core.begin(scram(ClientProof("SW-2", "x"), "SW-2"), device(VERIFIER), PEER, 30.0), Challenge)
 
 
-def test_failures_of_a_serial_make_it_wait() -> None:
-    core = authentication(failures_of_serial=Allowance(burst=2, seconds=6.0, most=9))
+HERE, THERE = Peer("192.0.2.1", None), Peer("198.51.100.7", None)
+
+
+def strangers(count: int) -> list[Peer]:
+    return [Peer(f"203.0.113.{number}", None) for number in range(1, count + 1)]
+
+
+def tried(core: Authentication, password: str, peer: Peer, now: float = 0.0, serial: str = "SW-1") -> Body:
+    """Make a whole exchange; return the answer that ended it."""
+    proof = ClientProof(serial, password)
+    answer = core.begin(scram(proof, serial), device(VERIFIER), peer, now)
+    if not isinstance(answer, Challenge):
+        return answer
+    return core.finish(AuthenticateFinal(answer.exchange, proof.client_final(answer.message)), peer, now)
+
+
+def test_failures_of_a_pair_make_it_wait() -> None:
+    core = authentication(failures_of_pair=Allowance(burst=2, seconds=6.0, most=9))
     pending = ClientProof("SW-1", "secret")
     challenge = challenged(core, pending)
     for _ in range(2):
@@ -137,6 +153,69 @@ def test_failures_of_a_serial_make_it_wait() -> None:
     elsewhere = Authenticate("SW-2", "none")
     assert isinstance(core.begin(elsewhere, device(None), PEER, 0.0), Granted)
     assert isinstance(core.begin(Authenticate("SW-1", "none"), device(None), PEER, 6.0), Granted)
+
+
+def test_a_stranger_cannot_lock_a_device_out() -> None:
+    core = authentication()
+    answers = [tried(core, "wrong", THERE, now=second / 10) for second in range(600)]
+    assert isinstance(answers[-1], Busy)
+    assert isinstance(tried(core, "secret", HERE, now=60.0), Granted)
+
+
+def test_guessing_from_one_address_is_bounded() -> None:
+    core = authentication()
+    answers = [tried(core, "wrong", THERE, now=float(second)) for second in range(600)]
+    assert answers.count(Refused("bad-proof")) <= 10 + 600 / 6
+
+
+def test_guessing_from_many_addresses_is_bounded_and_locks_no_device_out_where_it_was_let_in_before() -> None:
+    core = authentication()
+    assert isinstance(tried(core, "secret", HERE), Granted)
+    answers = [tried(core, "wrong", peer, now=float(second)) for second in range(60) for peer in strangers(50)]
+    assert answers.count(Refused("bad-proof")) <= 200 + 60
+    assert isinstance(answers[-1], Busy)
+    assert isinstance(tried(core, "secret", HERE, now=59.0), Granted)
+    # Where it never was, nobody can tell it from one stranger more.
+    assert isinstance(tried(core, "secret", THERE, now=59.0), Busy)
+    assert isinstance(tried(core, "secret", THERE, now=59.0, serial="SW-2"), Granted)
+
+
+def test_a_device_that_fails_does_not_lock_its_neighbours_out() -> None:
+    core = authentication()
+    for moment in range(3000):
+        wrong = tried(core, "wrong", HERE, now=moment / 10)
+        never_added = core.begin(Authenticate("SW-3", "none"), None, HERE, moment / 10)
+    assert isinstance(wrong, Busy)
+    assert isinstance(never_added, Busy)
+    assert isinstance(tried(core, "secret", HERE, now=300.0, serial="SW-2"), Granted)
+
+
+def test_an_address_that_makes_serials_up_learns_nothing_and_stops_nobody_who_was_there_before() -> None:
+    core = authentication()
+    assert isinstance(tried(core, "secret", HERE, serial="SW-2"), Granted)
+    answers = [core.begin(Authenticate(f"x{number}", "none"), None, HERE, 1.0) for number in range(100)]
+    assert answers.count(Refused("unknown-serial")) == 60
+    assert core.finish(AuthenticateFinal("x", "y"), HERE, 1.0) == Busy(1.0)
+    # A right guess looks like a wrong one now.
+    assert core.begin(Authenticate("SW-1", "none"), device(None), HERE, 1.0) == Busy(1.0)
+    assert isinstance(tried(core, "secret", HERE, now=1.0, serial="SW-2"), Granted)
+
+
+def test_a_stranger_cannot_push_a_devices_exchange_out() -> None:
+    core, proof = authentication(), ClientProof("SW-1", "secret")
+    challenge = challenged(core, proof)
+    for _ in range(20):
+        assert isinstance(core.begin(scram(ClientProof("SW-1", "x")), device(VERIFIER), THERE, 0.0), Challenge)
+    assert isinstance(finish(core, proof, challenge), Granted)
+
+
+def test_a_new_password_makes_old_places_strange() -> None:
+    core = authentication(failures_of_serial=Allowance(burst=1, seconds=6.0, most=9))
+    assert isinstance(tried(core, "secret", HERE), Granted)
+    assert tried(core, "wrong", THERE) == Refused("bad-proof")
+    assert isinstance(tried(core, "secret", HERE), Granted)
+    core.revoke("sw-1")
+    assert tried(core, "secret", HERE) == Busy(6.0)
 
 
 def test_failures_of_an_address_make_it_wait() -> None:

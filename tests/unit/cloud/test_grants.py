@@ -32,6 +32,16 @@ def test_owner_keeps_only_its_newest() -> None:
     grants.revoke("owner")
 
 
+def test_grants_are_revoked_by_what_they_stand_for() -> None:
+    grants: Grants[int] = Grants(life=30.0, per_owner=2)
+    for number, owner in enumerate(("one", "other", "one")):
+        grants.issue(f"s{number}", owner, number, 0.0)
+    grants.revoke_where(lambda value: value < 2)
+    assert [grants.look(f"s{number}", 1.0) for number in range(3)] == [None, None, 2]
+    grants.revoke("one")
+    assert len(grants) == 0
+
+
 def test_table_is_bounded_until_grants_expire() -> None:
     grants: Grants[int] = Grants(life=30.0, per_owner=1, most=2)
     assert [grants.issue(f"s{n}", f"owner{n}", n, 0.0) for n in range(3)] == [True, True, False]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from headstay.cloud.limits import Allowance, Failures, origin_of
+from headstay.cloud.limits import Allowance, Failures, Limits, Places, origin_of
 
 
 def test_key_may_fail_as_often_as_its_burst_and_then_has_to_wait() -> None:
@@ -31,6 +31,24 @@ def test_table_is_bounded() -> None:
         failures.count(key, 0.0)
     assert len(failures) == 3
     assert [failures.wait(key, 0.0) for key in "abcde"] == [0.0, 0.0, 6.0, 6.0, 6.0]
+
+
+def test_the_last_few_places_are_known() -> None:
+    places = Places(most=2)
+    for origin in ("a", "b", "a", "c"):
+        places.note("sw-1", origin)
+    assert [places.known("sw-1", origin) for origin in "abc"] == [True, False, True]
+    assert not places.known("sw-2", "a")
+    places.forget("sw-1")
+    places.forget("sw-1")
+    assert not places.known("sw-1", "a")
+
+
+def test_one_pair_can_use_up_neither_its_address_nor_its_serial() -> None:
+    limits = Limits()
+    for wider in (limits.failures_of_address, limits.failures_of_serial):
+        assert wider.burst > limits.failures_of_pair.burst
+        assert wider.seconds < limits.failures_of_pair.seconds
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,63 @@ async def test_reports_go_with_their_device(registry: Registry) -> None:
     assert await registry.reports("sw-1") == []
 
 
+async def test_reports_are_bounded_whatever_their_boots(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REPORTS_KEPT", 20)
+    for serial in ("SW-1", "SW-2"):
+        await registry.add(serial, None, NOW)
+    await registry.store_report("sw-2", report(1), NOW)
+    kept = []
+    for boot in range(50):
+        await registry.store_report("sw-1", Report(f"b{boot}", 1, "t", {}), NOW)
+        kept.append(len(await registry.reports("sw-1")))
+    assert kept[:20] == list(range(1, 21))
+    assert set(kept[20:]) == {18, 19, 20}
+    newest = [f"b{boot}" for boot in range(50)][-kept[-1] :]
+    assert [r.boot_id for r in await registry.reports("sw-1")] == newest
+    assert await registry.reports("sw-2") == [report(1)]
+
+
+async def test_reports_are_counted_through_restart_failure_and_removal(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REPORTS_KEPT", 20)
+    await registry.add("SW-1", None, NOW)
+    for sequence in range(1, 19):
+        await registry.store_report("sw-1", report(sequence), NOW)
+    again = await Registry.open(tmp_path / "registry.sqlite")
+    await again.store_report("sw-1", report(19), NOW)
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "_make_room", failing)
+        with pytest.raises(RegistryUnavailable):
+            await again.store_report("sw-1", report(20), NOW)
+    # It may have been stored all the same.
+    with sqlite3.connect(tmp_path / "registry.sqlite") as plain:
+        row = plain.execute("SELECT folded, 'other', sequence, time, received_at, body FROM report").fetchone()
+        columns = "folded, boot_id, sequence, time, received_at, body"
+        plain.execute(f"INSERT INTO report ({columns}) VALUES (?, ?, ?, ?, ?, ?)", row)
+    plain.close()
+    for sequence in range(20, 40):
+        await again.store_report("sw-1", report(sequence), NOW)
+        assert 18 <= len(await again.reports("sw-1")) <= 20
+    await again.remove("sw-1")
+    await again.add("SW-1", None, NOW)
+    for sequence in range(1, 21):
+        await again.store_report("sw-1", report(sequence), NOW)
+    assert [r.sequence for r in await again.reports("sw-1")] == list(range(1, 21))
+    await again.close()
+
+
+async def failing(*_: object) -> int:
+    raise sqlite3.OperationalError("disk full")
+
+
+async def test_a_report_of_a_removed_device_counts_for_nothing(registry: Registry) -> None:
+    assert not await registry.store_report("sw-1", report(1), NOW)
+    await registry.add("SW-1", None, NOW)
+    assert await registry.store_report("sw-1", report(1), NOW)
+    assert await registry.reports("sw-1") == [report(1)]
+
+
 async def test_oldest_reports_are_deleted(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REPORTS_KEPT", 5)
     for serial in ("SW-1", "SW-2"):

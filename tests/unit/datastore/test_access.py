@@ -6,16 +6,16 @@ import pytest
 from lxml import etree
 
 from headstay import xml
-from headstay.datastore import access
+from headstay.datastore import access, passwords
 from headstay.datastore.access import READING, Access, Requester, Source
 from headstay.errors import AccessDenied, StartupError
-from models import config, device_model, made, text, values
+from models import config, device_model, hcm, made, text, values
 
 ADMIN = Requester("admin", 1, Source.DIRECT)
 GUEST = Requester("guest", 2, Source.TUNNEL)
 RECOVERY = Requester("root", 3, Source.LOCAL, recovery=True)
 RULES = Access("admin")
-HASH = access.hash_password("s3cret")
+HASH = passwords.hash_password("s3cret")
 
 
 def running() -> etree._Element:
@@ -71,7 +71,7 @@ async def test_an_unknown_user_costs_a_verification(monkeypatch: pytest.MonkeyPa
         verified.append(stored[:20])
         return True
 
-    monkeypatch.setattr(access, "hash_matches", matches)
+    monkeypatch.setattr(passwords, "hash_matches", matches)
     assert not await access.verify_password(running(), "nobody", "x")
     assert not await access.verify_password(running(), "guest", "x")
     assert verified == ["$6$rounds=100000$hea"] * 2
@@ -79,10 +79,13 @@ async def test_an_unknown_user_costs_a_verification(monkeypatch: pytest.MonkeyPa
 
 def test_hashes() -> None:
     assert HASH.startswith("$6$rounds=100000$")
-    assert access.hash_matches("$5$rounds=1000$salt$YUcnKvFyRJHoZPI8vPrJ82vBkRPlSkm1k0t4xaoCdt5", "x") in (True, False)
+    assert passwords.hash_matches("$5$rounds=1000$salt$YUcnKvFyRJHoZPI8vPrJ82vBkRPlSkm1k0t4xaoCdt5", "x") in (
+        True,
+        False,
+    )
     for stored in ("", "$1$salt$x", "plain", "$6$", "$6$rounds=1$salt$x", "$6$salt$short"):
-        assert not access.hash_matches(stored, "x")
-    assert not access.hash_matches(HASH, "x" * 5000)
+        assert not passwords.hash_matches(stored, "x")
+    assert not passwords.hash_matches(HASH, "x" * 5000)
 
 
 def test_keys() -> None:
@@ -121,3 +124,14 @@ async def test_verifying_leaves_the_loop_free() -> None:
     await asyncio.sleep(0)
     assert not verifying.done()
     assert await verifying
+
+
+def test_a_hash_of_too_many_rounds_matches_nothing() -> None:
+    """Checking it would occupy the thread of passwords for minutes."""
+    assert not passwords.hash_matches(f"$6$rounds={passwords.MOST_ROUNDS + 1}$salt$" + "." * 86, "x")
+
+
+def test_what_is_left_empty_is_not_shown() -> None:
+    tree = made(device_model(), hcm("<server><password>$aes-256-gcm$AAAA</password></server>"))
+    assert len(RULES.visible(GUEST, device_model().schema, tree)) == 0
+    assert len(tree) == 1

@@ -138,3 +138,17 @@ async def test_a_disk_that_refuses_stops_the_start(disk: Disk, monkeypatch: pyte
 async def test_what_is_loaded_is_canonical(disk: Disk) -> None:
     await disk.save({"running": octets(20).replace(b">20<", b">+20<")})
     assert text((await load(disk)).running).encode() == octets(20)
+
+
+async def test_a_restart_that_changes_nothing_does_not_write(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full must not keep the device from starting."""
+    first = await load(disk)
+
+    async def full(*_: object) -> None:
+        raise OperationFailed("the disk is full")
+
+    monkeypatch.setattr(disk, "save", full)
+    again = await load(disk)
+    assert text(again.running) == text(first.running)
+    with pytest.raises(StartupError, match="full"):
+        await load(disk, "next-boot")

@@ -352,6 +352,9 @@ def test_values_of_insert_are_read_as_values() -> None:
         ("yang:insert='before' yang:key=\"[hcm:port='1']\"", "bad-attribute", "key", None),
         ("yang:insert='before' yang:key=\"[hcm:domain='a'][hcm:domain='b']\"", "bad-attribute", "key", None),
         ("yang:insert='before' yang:key='a'", "bad-attribute", "key", None),
+        ("yang:insert='before' yang:key=\"[zz:domain='a']\"", "bad-attribute", "key", None),
+        ("yang:insert='before' yang:key=\"[nc:domain='a']\"", "bad-attribute", "key", None),
+        ("yang:insert='before' yang:value='a'", "unknown-attribute", "value", None),
         ("yang:insert='before' yang:key=''", "bad-attribute", "key", None),
     ],
 )
@@ -468,7 +471,12 @@ def test_one_case_may_be_deleted_where_another_is_made() -> None:
 def test_refused(change: str, tag: str, bad: str, where: str | None) -> None:
     error = refused(NOTHING, hcm(change))
     assert error.tag == tag
-    assert ErrorInfo("bad-element", bad) in error.info
+    if tag == "invalid-value":  # RFC 6241 appendix A: no error-info; the path tells which
+        assert error.info == ()
+        assert error.path is not None
+        assert error.path.text.rpartition(":")[2].startswith(bad)
+    else:
+        assert ErrorInfo("bad-element", bad) in error.info
     assert where is None or path(error) == where
 
 

@@ -9,8 +9,8 @@ from lxml import etree
 
 from headstay import xml
 from headstay.datastore import secrets
-from headstay.datastore.access import hash_matches
 from headstay.datastore.edit import edited
+from headstay.datastore.passwords import hash_matches
 from headstay.datastore.secrets import SecretUnreadableError, Vault, protected
 from headstay.errors import InvalidValue, StartupError
 from models import config, device_model, hcm, made, text, values
@@ -115,13 +115,13 @@ def test_a_key_without_permission(tmp_path: Path) -> None:
 
 def test_two_starts_at_once_do_not_make_two_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "secret.key"
-    make = secrets._create
+    make = secrets.create_key
 
     def after_another(path: Path) -> None:
         path.write_bytes(b"1" * 32)
         make(path)
 
-    monkeypatch.setattr(secrets, "_create", after_another)
+    monkeypatch.setattr(secrets, "create_key", after_another)
     with pytest.raises(StartupError):
         Vault.at(file)
     assert file.read_bytes() == b"1" * 32

@@ -11,12 +11,12 @@ import pytest
 from lxml import etree
 
 from headstay import xml
-from headstay.datastore import boot
+from headstay.datastore import boot, passwords
 from headstay.datastore.access import Access, Requester, Source
 from headstay.datastore.difference import Change
 from headstay.datastore.disk import Disk
 from headstay.datastore.edit import EditOptions
-from headstay.datastore.secrets import Vault
+from headstay.datastore.secrets import MOST_PASSWORDS, Vault
 from headstay.datastore.stores import Datastores, Name, Parts
 from headstay.errors import (
     AccessDenied,
@@ -28,6 +28,7 @@ from headstay.errors import (
     NetconfError,
     OperationFailed,
     RpcErrors,
+    TooBig,
 )
 from models import config, device_model, hcm, made, text, values
 
@@ -532,6 +533,18 @@ async def test_readers_see_no_secrets(world: World) -> None:
         world.stores.authorize(guest, "edit-config")
 
 
+async def test_an_edit_that_changes_nothing_leaves_the_candidate_unmodified(world: World) -> None:
+    await world.edit(20)
+    await world.stores.edit(ONE, CANDIDATE, config(""), EditOptions())
+    await world.stores.lock(TWO, CANDIDATE)
+
+
+async def test_a_change_that_is_taken_back_leaves_the_candidate_unmodified(world: World) -> None:
+    await world.edit(30)
+    await world.edit(20)
+    await world.stores.lock(TWO, CANDIDATE)
+
+
 # turns ------------------------------------------------------------------------------------------------
 
 
@@ -567,3 +580,53 @@ async def test_tested_edit_reports_all_that_is_wrong(world: World) -> None:
     assert [error.tag for error in caught.value.errors] == ["unknown-element", "operation-failed"]
     assert world.interval(CANDIDATE) == "20"
     assert not values(world.stores.read(CANDIDATE), ".//hcm:source-address")
+
+
+# passwords --------------------------------------------------------------------------------------------
+
+
+def users(count: int, password: str = "$0$x") -> etree._Element:
+    entries = "".join(f"<user><name>u{n}</name><password>{password}</password></user>" for n in range(count))
+    return config(f'<system xmlns="{xml.SYSTEM}"><authentication>{entries}</authentication></system>')
+
+
+async def test_validate_neither_hashes_nor_compares_a_password(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would be a slow oracle for whoever may validate."""
+
+    def never(*_: object) -> bool:
+        raise AssertionError("a password was hashed")
+
+    monkeypatch.setattr(passwords, "hash_matches", never)
+    monkeypatch.setattr(passwords, "hash_password", never)
+    await world.stores.validate(users(150))
+
+
+async def test_too_many_clear_passwords_in_one_edit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "hash_matches", lambda stored, password: False)
+    monkeypatch.setattr(passwords, "hash_password", lambda password: passwords.NOBODY)
+    await world.stores.edit(ONE, CANDIDATE, users(MOST_PASSWORDS), EditOptions())
+    await world.stores.discard(ONE)
+    with pytest.raises(TooBig):
+        await world.stores.edit(ONE, CANDIDATE, users(MOST_PASSWORDS + 1), EditOptions())
+    await world.stores.lock(TWO, CANDIDATE)
+
+
+async def test_nobody_waits_for_the_hashing_of_anothers_passwords(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashing, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hashed(password: str) -> str:
+        hashing.set()
+        await go_on.wait()
+        return passwords.NOBODY
+
+    monkeypatch.setattr(passwords, "hashed", hashed)
+    slow = asyncio.create_task(world.stores.edit(ONE, RUNNING, users(1), EditOptions()))
+    await hashing.wait()
+    await world.edit(30, RUNNING, TWO)
+    assert world.interval(RUNNING) == "30"
+    go_on.set()
+    await slow
+    assert values(world.stores.read(RUNNING), ".//sys:name") == ["u0"]
+    assert world.interval(RUNNING) == "30"

@@ -1,4 +1,4 @@
-"""All addresses of a name are tried (RFC 8305), with real listeners on 127.0.0.1 and ::1."""
+"""Names are resolved, and all their addresses tried (RFC 8305), with real listeners on 127.0.0.1 and ::1."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from headstay.engine import dial
-from headstay.engine.dial import target_of
-from headstay.engine.inputs import AddressInfo
-from headstay.engine.reasons import State
+from headstay.engine.dial import resolve, target_of
+from headstay.engine.failures import StepFailed
+from headstay.engine.inputs import AddressInfo, Failure
+from headstay.engine.reasons import FailureReason, State
 from headstay.engine.settings import AddressFamily, Server
 from headstay.engine.tls import TlsContexts
 
@@ -121,3 +122,15 @@ async def test_a_name_with_both_families(lab, monkeypatch, family, first) -> Non
             status = await device.until(lambda status: status.state is State.ESTABLISHED)
             assert status.server_address == "127.0.0.1"
             assert asked[0][0][4][0] == first
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..example"])
+async def test_what_cannot_be_a_name_is_a_failure_to_resolve(host: str) -> None:
+    with pytest.raises(StepFailed) as failed:
+        await resolve(target_of(host, 1), AddressFamily.ANY)
+    assert failed.value.failure == Failure(FailureReason.DNS_FAILED, "not a domain name")
+
+
+async def test_an_address_is_its_own() -> None:
+    ((_, _, _, _, address),) = await resolve(target_of("127.0.0.1", 5), AddressFamily.ANY)
+    assert address == ("127.0.0.1", 5)

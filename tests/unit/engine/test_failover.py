@@ -102,6 +102,37 @@ def test_a_slot_is_used_even_when_the_backoff_is_longer() -> None:
     assert failover.choose(at(resume_at)) == A
 
 
+def test_a_server_that_is_busy_again_and_again_is_left_alone_for_longer() -> None:
+    failover = policy(A)
+    now, waits = 0.0, []
+    for _ in range(12):
+        resume_at = failover.failed(A, FailureReason.SERVER_BUSY, 0.0, at(now))
+        waits.append(resume_at - now)
+        now = resume_at
+    assert waits == pytest.approx([0.11, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300])
+    assert failover.failed(A, FailureReason.SERVER_BUSY, 600, at(now)) - now == pytest.approx(660)
+
+
+def test_other_servers_do_not_pay_for_one_that_is_busy() -> None:
+    failover = policy(A, B)
+    for _ in range(5):
+        failover.failed(A, FailureReason.SERVER_BUSY, 0.0, at(0))
+    failover.failed(B, FailureReason.SERVER_BUSY, 2, at(0))
+    a, b = failover.statuses(at(0), None)
+    assert b.next_attempt == pytest.approx(1_000_002.2)
+    assert a.next_attempt == pytest.approx(1_000_008)
+
+
+@pytest.mark.parametrize("stood_for", [59.9, 60.0])
+def test_only_a_stable_connection_makes_up_for_busy_answers(stood_for) -> None:
+    failover = policy(A)
+    for _ in range(5):
+        failover.failed(A, FailureReason.SERVER_BUSY, 0.0, at(0))
+    failover.established(A)
+    resume_at = failover.lost(A, stood_for, 0.0, at(100))
+    assert resume_at - 100 == pytest.approx(0.11 if stood_for == 60.0 else 16)
+
+
 def test_restart_forgets_slots_and_backoff() -> None:
     failover = policy(A, B)
     failover.failed(A, FailureReason.SERVER_BUSY, 3000, at(0))

@@ -19,8 +19,11 @@ from headstay.engine.actions import (
 )
 from headstay.engine.effects import (
     Authenticate,
+    ClearTraffic,
     Connect,
     Disconnect,
+    Effect,
+    Emit,
     Handshake,
     OpenSubconnection,
     Register,
@@ -35,7 +38,7 @@ from headstay.engine.events import (
     ServerSwitchover,
     SubconnectionStateChange,
 )
-from headstay.engine.machine import UnexpectedInput
+from headstay.engine.machine import TRANSITIONS, Machine, Transition, UnexpectedInput
 from headstay.engine.reasons import (
     DeviceState,
     DownReason,
@@ -210,6 +213,34 @@ def test_after_a_full_round_the_device_backs_off_and_begins_at_the_top() -> None
     assert 3 <= len(starts) < 40
     assert all(gap <= 2**n + 1 for n, gap in enumerate(gaps))
     assert max(gaps) > 8
+
+
+@pytest.mark.parametrize("step", [Authenticate, Register])
+def test_a_busy_server_that_asks_for_no_wait_is_dialled_less_and_less(step) -> None:
+    world = World(ONE, {"a.example": refusing(FailureReason.SERVER_BUSY, step, 0.0)}).start().advance(3600)
+    times = [time for time, _ in world.dialled]
+    assert len([time for time in times if time < times[0] + 10]) <= 8
+    assert len([time for time in times if time < times[0] + 600]) <= 25
+    assert len(times) >= 10
+    assert max(later - earlier for earlier, later in itertools.pairwise(times)) > 60
+
+
+def test_neither_is_one_that_lets_the_device_in_and_sends_it_away() -> None:
+    world = World(ONE).start()
+    while world.now < 1600:
+        world.step()
+        if world.state is DeviceState.CONNECTED:
+            world.receive(messages.Bye("server-busy", 0.0))
+    times = [time for time, _ in world.dialled]
+    assert len([time for time in times if time < times[0] + 10]) <= 8
+    assert 5 <= len(times) <= 25
+
+
+def test_a_busy_server_is_obeyed_to_the_tenth() -> None:
+    world = World(ONE, {"a.example": refusing(FailureReason.SERVER_BUSY, Authenticate, 40.0)}).start().advance(100)
+    first, second, third = [time for time, _ in world.dialled]
+    assert 40 <= second - first <= 44 + 1
+    assert 40 <= third - second <= 44 + 1
 
 
 def test_results_of_an_attempt_that_was_given_up_are_ignored() -> None:
@@ -720,11 +751,87 @@ def test_a_report_wakes_the_telemetry_subconnection() -> None:
     assert world.connection.last_report_failure_reason is None
 
 
-def test_a_report_without_connection_is_kept_and_said_to_have_failed() -> None:
-    world = World(ONE).start()
+class Reporting(World):
+    """A world whose observer reports each event, as the daemon's does."""
+
+    def give(self, given: inputs.Input) -> list[Effect]:
+        effects = super().give(given)
+        for effect in effects:
+            if isinstance(effect, Emit):
+                super().give(inputs.ReportMade({"event": effect.event.name}, self.instant.wall))
+        return effects
+
+
+def report_failure(world: World) -> tuple[ReportFailure | None, float | None]:
+    status = world.connection
+    return status.last_report_failure_reason, status.last_report_failure_at
+
+
+def test_a_start_that_connects_has_no_report_failure() -> None:
+    world = Reporting(ONE).start().settle()
+    assert world.state is DeviceState.CONNECTED
+    assert len(world.machine.reports) > 0
+    assert report_failure(world) == (None, None)
+
+
+def test_a_connection_that_comes_back_at_once_has_none_either() -> None:
+    world = Reporting(ONE).start().advance(100)
+    world.lose()
+    assert world.state is DeviceState.WAITING
+    assert report_failure(world) == (None, None)
+    world.settle()
+    assert (world.state, world.connection.established_count) == (DeviceState.CONNECTED, 2)
+    assert report_failure(world) == (None, None)
+
+
+def test_neither_has_a_reconnection_that_was_asked_for() -> None:
+    world = Reporting(ONE).start().settle()
+    world.give(inputs.ReconnectRequested())
+    world.settle()
+    assert world.connection.established_count == 2
+    assert report_failure(world) == (None, None)
+
+
+def test_an_attempt_that_fails_is_a_failure_of_what_waits() -> None:
+    world = Reporting(ONE, {"a.example": refusing(FailureReason.SOCKET_FAILED, Connect)}).start()
+    world.until(DeviceState.CONNECTING)
+    assert report_failure(world) == (None, None)
+    world.until(DeviceState.WAITING)
+    assert report_failure(world) == (ReportFailure.NOT_CONNECTED, world.instant.wall)
+
+
+def test_so_it_is_when_the_next_server_is_dialled_at_once() -> None:
+    world = Reporting(THREE, {"a.example": refusing(FailureReason.SOCKET_FAILED, Connect)}).start()
+    world.until(DeviceState.CONNECTING).until(DeviceState.WAITING)
+    failed_at = world.instant.wall
+    assert world.machine.deadline() == world.now
+    world.settle()
+    assert world.state is DeviceState.CONNECTED
+    assert report_failure(world) == (ReportFailure.NOT_CONNECTED, failed_at)
+
+
+def test_a_report_made_in_an_outage_has_failed_then() -> None:
+    world = World(ONE, {"a.example": refusing(FailureReason.SOCKET_FAILED, Connect)}).start()
+    while world.state is not DeviceState.WAITING or world.machine.deadline() <= world.now + 5:
+        world.step()
+    assert report_failure(world) == (None, None)
+    world.advance(2.0)
     assert world.give(inputs.ReportMade({"event": "x"}, 1.0)) == []
-    assert world.connection.last_report_failure_reason is ReportFailure.NOT_CONNECTED
+    assert report_failure(world) == (ReportFailure.NOT_CONNECTED, world.instant.wall)
     assert len(world.machine.reports) == 1
+
+
+@pytest.mark.parametrize("settings", [Settings(), replace(ONE, enabled=False)])
+def test_a_report_made_where_nothing_is_to_be_dialled_has_failed(settings) -> None:
+    world = World(settings).start()
+    world.give(inputs.ReportMade({"event": "x"}, 1.0))
+    assert report_failure(world) == (ReportFailure.NOT_CONNECTED, world.instant.wall)
+
+
+def test_a_report_waits_for_its_subconnection_while_the_main_connection_stands() -> None:
+    world = connected(clouds={"a.example": FakeCloud(offers=())})
+    assert world.give(inputs.ReportMade({"event": "x"}, 1.0)) == []
+    assert report_failure(world) == (None, None)
 
 
 def test_a_full_buffer_is_an_event() -> None:
@@ -734,6 +841,54 @@ def test_a_full_buffer_is_an_event() -> None:
     assert world.events == [ReportBufferFull(buffer_full_count=1)]
     status = world.connection
     assert (status.dropped_after_buffer_limit, status.dropped_total, status.buffer_full_count) == (1, 1, 1)
+
+
+COUNTERS = (
+    *("attempts", "established_count", "unknown_messages"),
+    *("dropped_after_buffer_limit", "dropped_total", "buffer_full_count"),
+)
+
+
+def test_clearing_the_counters_leaves_everything_else_as_it_is() -> None:
+    world = connected()
+    world.receive(messages.Unknown("novelty"))
+    world.give(inputs.SubconnectionEnded(world.main, next(iter(world.subconnections)), "broken"))
+    for _ in range(1001):
+        world.give(inputs.ReportMade({"event": "x"}, 1.0))
+    world.lose()
+    world.settle()
+    before = world.connection
+    assert all(getattr(before, name) > 0 for name in COUNTERS)
+    assert None not in (before.last_down_at, before.last_report_incomplete_at)
+    assert world.give(inputs.CountersCleared()) == [ClearTraffic()]
+    assert world.connection == replace(before, **dict.fromkeys(COUNTERS, 0))
+
+
+@pytest.mark.parametrize("state", DeviceState)
+def test_the_counters_can_be_cleared_in_every_state(state) -> None:
+    transition = TRANSITIONS[state, inputs.CountersCleared]
+    assert transition == Transition(Machine._clear_counters)
+
+
+def test_counting_goes_on_after_clearing() -> None:
+    world = connected()
+    world.give(inputs.CountersCleared())
+    world.lose()
+    world.settle()
+    assert (world.connection.attempts, world.connection.established_count) == (1, 1)
+    world.receive(messages.Unknown("novelty"))
+    assert world.connection.unknown_messages == 1
+
+
+def test_clearing_the_counters_of_a_full_buffer_loses_no_report() -> None:
+    world = World(ONE)
+    for _ in range(1001):
+        world.give(inputs.ReportMade({"event": "x"}, 1.0))
+    world.give(inputs.CountersCleared())
+    assert len(world.machine.reports) == 1000
+    world.give(inputs.ReportMade({"event": "x"}, 1.0))
+    status = world.connection
+    assert (status.dropped_after_buffer_limit, status.dropped_total, status.buffer_full_count) == (1, 1, 0)
 
 
 def test_open_subconnection_carries_the_attempt() -> None:

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from headstay.engine.reasons import ReportFailure, ReportIncomplete
-from headstay.engine.reports import Reports
+from headstay.engine.reports import Account, Reports
 from headstay.wire import messages
 
 
-def add(reports: Reports, number: int, *, connected: bool = True, now: float = 10.0) -> bool:
-    return reports.add({"event": f"e{number}"}, 1_700_000_000.25, connected=connected, now=now)
+def add(reports: Reports, number: int, *, hopeful: bool = True, now: float = 10.0) -> bool:
+    return reports.add({"event": f"e{number}"}, 1_700_000_000.25, hopeful=hopeful, now=now)
 
 
 def taken(reports: Reports, window: int = 100) -> list[int]:
@@ -64,7 +64,7 @@ def test_dropped_reports_take_no_number_and_are_counted_exactly() -> None:
 
 def test_a_report_over_the_limit_is_dropped_and_takes_no_number() -> None:
     reports = Reports("boot")
-    reports.add({"event": "x" * 70_000}, 0.0, connected=True, now=5.0)
+    reports.add({"event": "x" * 70_000}, 0.0, hopeful=True, now=5.0)
     add(reports, 1)
     account = reports.account
     assert (account.dropped_total, account.dropped_after_buffer_limit) == (1, 0)
@@ -74,12 +74,12 @@ def test_a_report_over_the_limit_is_dropped_and_takes_no_number() -> None:
 
 def test_exactly_the_limit_still_fits() -> None:
     reports = Reports("boot")
-    reports.add({"event": ""}, 0.0, connected=True, now=0)
+    reports.add({"event": ""}, 0.0, hopeful=True, now=0)
     (empty,) = reports.take(1)
     reports = Reports("boot")
-    reports.add({"event": "x" * (65536 - len(empty))}, 0.0, connected=True, now=0)
+    reports.add({"event": "x" * (65536 - len(empty))}, 0.0, hopeful=True, now=0)
     assert len(reports) == 1
-    reports.add({"event": "x" * (65537 - len(empty))}, 0.0, connected=True, now=0)
+    reports.add({"event": "x" * (65537 - len(empty))}, 0.0, hopeful=True, now=0)
     assert len(reports) == 1
 
 
@@ -106,7 +106,7 @@ def test_an_acknowledgement_of_what_was_not_sent_is_refused(sequence) -> None:
 
 def test_failures_carry_their_time() -> None:
     reports = Reports("boot")
-    add(reports, 1, connected=False, now=7.0)
+    add(reports, 1, hopeful=False, now=7.0)
     account = reports.account
     assert (account.last_report_failure_reason, account.last_report_failure_at) == (ReportFailure.NOT_CONNECTED, 7.0)
     reports.not_acknowledged(8.0)
@@ -115,8 +115,33 @@ def test_failures_carry_their_time() -> None:
     assert (account.last_report_failure_reason, account.last_report_failure_at) == (ReportFailure.SEND_FAILED, 9.0)
 
 
+def test_clearing_the_counters_keeps_times_reasons_and_reports() -> None:
+    reports = Reports("boot", limit=1)
+    add(reports, 1)
+    add(reports, 2, now=7.0)
+    account = reports.account
+    assert (account.dropped_after_buffer_limit, account.dropped_total, account.buffer_full_count) == (1, 1, 1)
+    account.clear_counters()
+    assert account == Account(last_report_incomplete_reason=ReportIncomplete.BUFFER_FULL, last_report_incomplete_at=7.0)
+    assert taken(reports, 2) == [1]
+
+
+def test_a_failed_attempt_is_a_failure_of_what_waits_and_of_nothing_else() -> None:
+    reports = Reports("boot")
+    reports.attempt_failed(7.0)
+    add(reports, 1)
+    account = reports.account
+    assert (account.last_report_failure_reason, account.last_report_failure_at) == (None, None)
+    reports.attempt_failed(8.0)
+    assert (account.last_report_failure_reason, account.last_report_failure_at) == (ReportFailure.NOT_CONNECTED, 8.0)
+    taken(reports)
+    reports.acknowledge("boot", 1)
+    reports.attempt_failed(9.0)
+    assert account.last_report_failure_at == 8.0
+
+
 def test_what_is_no_json_is_refused_before_anything_changes() -> None:
     reports = Reports("boot")
     with pytest.raises(TypeError):
-        reports.add({"event": object()}, 0.0, connected=True, now=0.0)
+        reports.add({"event": object()}, 0.0, hopeful=True, now=0.0)
     assert len(reports) == 0

@@ -20,7 +20,6 @@ from headstay.engine.reasons import (
     DownReason,
     FailureReason,
     ProcessState,
-    ReportFailure,
     State,
     SubconnectionState,
 )
@@ -295,8 +294,14 @@ async def test_a_required_client_certificate_that_is_not_there(lab) -> None:
     listener.settimeout(10)
 
     def serve() -> None:
-        with listener, listener.accept()[0] as accepted, pytest.raises(ssl.SSLError):
-            context.wrap_socket(accepted, server_side=True).close()
+        with listener, listener.accept()[0] as accepted:
+            tls = context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
+            with pytest.raises(ssl.SSLError):
+                tls.do_handshake()
+            # Closed with something unread, the connection would be reset, and the alert lost with it.
+            with socket.socket(fileno=tls.detach()) as plain:
+                while plain.recv(65536):
+                    pass
 
     somewhere = FakeCloud(None)
     somewhere.port = listener.getsockname()[1]
@@ -420,8 +425,24 @@ async def test_refusals_are_told_from_one_another(lab) -> None:
     }
     for path, reason in expected.items():
         async with lab.cloud() as cloud:
-            cloud.answers[path] = lambda _: refused("unknown-serial\r\nforged")
-            assert await failure(lab, cloud) == (reason, "unknown-serial  forged")
+            cloud.answers[path] = lambda _: refused("unknown-serial")
+            assert await failure(lab, cloud) == (reason, "unknown-serial")
+
+
+async def test_a_forged_line_is_not_taken_over(lab) -> None:
+    async with lab.cloud() as cloud:
+        cloud.answers[AUTHENTICATE_PATH] = lambda _: refused("unknown-serial\r\nforged")
+        reason, details = await failure(lab, cloud)
+        assert (reason, "forged" in details, details.isprintable()) == (PROTOCOL, False, True)
+
+
+@pytest.mark.parametrize("token", ["A\r\nX-Evil: 1", "\u00e9", "", "a" * 60_000])
+async def test_a_token_that_cannot_be_one(lab, token) -> None:
+    async with lab.cloud() as cloud:
+        body = json.dumps({"token": token, "expires-in": 100}).encode()
+        cloud.answers[AUTHENTICATE_PATH] = lambda _: (200, {}, body)
+        assert (await failure(lab, cloud))[0] is PROTOCOL
+        assert [path for _, path, _ in cloud.requests] == [AUTHENTICATE_PATH]
 
 
 async def test_a_spent_ticket_without_a_body(lab) -> None:
@@ -676,7 +697,7 @@ async def test_telemetry_delivers_reports_and_takes_acknowledgements(lab) -> Non
         device = lab.device(lab.settings(cloud))
         device.engine.report({"event": "early"}, 1.5)
         await device.until(UP)
-        assert device.connection.last_report_failure_reason is ReportFailure.NOT_CONNECTED
+        assert device.connection.last_report_failure_reason is None
         main = await cloud.mains.get()
         await main.send(messages.Open("telemetry", "t1", cloud.url("/sub")))
         sub = await cloud.subconnections.get()
@@ -722,6 +743,22 @@ async def test_its_status_counts_and_hides_the_ticket(lab) -> None:
         assert status.url == f"wss://{cloud.authority}/sub"
         assert (status.out_messages, status.queued) == (1, 1)
         assert status.out_octets > 50
+
+
+async def test_its_counters_can_be_cleared(lab) -> None:
+    async with lab.cloud() as cloud:
+        device, _, sub = await telemetry(lab, cloud)
+        device.engine.report({"event": "x"}, 0.0)
+        await sub.hear()
+        device.engine.clear_counters()
+        (status,) = device.engine.status().subconnections
+        assert (status.state, status.queued) == (SubconnectionState.ESTABLISHED, 1)
+        assert (status.out_messages, status.out_octets) == (0, 0)
+        assert (device.connection.attempts, device.connection.connected_at is None) == (0, False)
+        device.engine.report({"event": "y"}, 0.0)
+        await sub.hear()
+        (status,) = device.engine.status().subconnections
+        assert (status.out_messages, status.queued) == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -890,6 +927,35 @@ async def test_the_log_names_events_and_holds_no_secret(lab, caplog) -> None:
         assert secret not in text
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "bye", "reason": "\x00\x1b[31mevil"},
+        {"type": "bye", "reason": "z" * 60_000},
+        {"type": "bye", "reason": "server-busy", "retry-after": -1},
+        {"type": "open", "service": "\x01bad", "instance": "i", "url": "wss://x/"},
+        {"type": "open", "service": "telemetry", "instance": "", "url": "wss://x/"},
+        {"type": "open", "service": "telemetry", "instance": "i\x02\ufffe", "url": "wss://x/"},
+        {"type": "open", "service": "telemetry", "instance": "i" * 60_000, "url": "wss://x/"},
+        {"type": "open", "service": "telemetry", "instance": "q", "url": "wss://localhost:1/\x01path"},
+        {"type": "close", "instance": "x", "reason": "\x07"},
+        {"type": "\x1b"},
+    ],
+)
+async def test_a_message_outside_the_bounds_ends_the_connection_and_nothing_of_it_is_shown(
+    lab, caplog, message
+) -> None:
+    async with lab.cloud() as cloud:
+        device, main = await established(lab, cloud)
+        await main.send(json.dumps(message))
+        status = await device.until(lambda status: status.last_down_reason is not None)
+        assert (status.last_down_reason, status.last_down_details) == (DownReason.SOCKET_ERROR, "protocol-error")
+        assert device.engine.status().subconnections == ()
+        text = caplog.text
+        assert "protocol-error on the main connection" in text
+        assert all(line.isprintable() and len(line) < 500 for line in text.splitlines())
+
+
 async def test_a_broken_machine_is_not_hidden(lab, caplog) -> None:
     device = lab.device(Settings())
     await asyncio.sleep(0)
@@ -897,6 +963,11 @@ async def test_a_broken_machine_is_not_hidden(lab, caplog) -> None:
     device.engine.apply([])  # cannot fail
     with pytest.raises(ZeroDivisionError):
         await device.task
+    (record,) = [record for record in caplog.records if record.levelname == "CRITICAL"]
+    assert (record.name, record.getMessage()) == ("headstay.engine", "the connection engine is broken")
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError
+    assert "Traceback" in caplog.text
     lab.devices.remove(device)
 
 

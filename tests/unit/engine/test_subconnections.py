@@ -154,6 +154,9 @@ def test_a_service_that_is_disabled_shows_it_whatever_became_of_its_last_subconn
         ("wss://u:p@h/p#f", "wss://h/p"),
         ("wss://[::1]:5/p", "wss://[::1]:5/p"),
         ("wss://h:x/p", None),
+        ("wss:///p", None),
+        ("//h/p", None),
+        ("nothing", None),
     ],
 )
 def test_a_url_is_shown_without_its_secrets(url, shown) -> None:

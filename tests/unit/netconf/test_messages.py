@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 from lxml import etree
 
@@ -83,6 +85,23 @@ def test_a_reply_returns_every_attribute_of_its_rpc() -> None:
     assert root.tag == f"{{{xml.NETCONF}}}rpc-reply"
     assert root.nsmap["ex"] == "urn:ex"
     assert [child.tag for child in root] == [f"{{{xml.NETCONF}}}ok"]
+
+
+def test_the_attributes_are_walked_through_once() -> None:
+    class Attributes:
+        walks = 0
+
+        def items(self) -> list[tuple[str, str]]:
+            self.walks += 1
+            return [("message-id", "1"), ("a", "2")]
+
+    class Message:
+        nsmap: ClassVar[dict[str | None, str]] = {}
+        attrib = Attributes()
+
+    opening = messages.reply_opening(Message())  # type: ignore[arg-type]
+    assert opening == f'<rpc-reply {NC} message-id="1" a="2">'.encode()
+    assert Message.attrib.walks == 1
 
 
 def test_a_reply_to_what_could_not_be_read_has_no_attributes() -> None:

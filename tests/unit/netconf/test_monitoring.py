@@ -67,6 +67,8 @@ async def test_a_schema_that_there_is_not(parameters: str, tag: str) -> None:
     with pytest.raises(errors.NetconfError) as caught:
         await execute(make_context(), operation(get_schema(parameters)))
     assert caught.value.tag == tag
+    # RFC 6241 appendix A: none for invalid-value.
+    assert [item.name for item in caught.value.info] == ([] if tag == "invalid-value" else ["bad-element"])
 
 
 # netconf-state

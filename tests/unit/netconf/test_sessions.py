@@ -20,12 +20,15 @@ from headstay.netconf.sessions import Limits, Peer, Service, Sessions
 class Server:
     """Sessions without a network."""
 
-    def __init__(self, most: int = 256) -> None:
+    def __init__(self, **limits: int) -> None:
         self.datastores = make_datastores()
-        self.sessions = Sessions(Service(self.datastores, no_state, lambda: MOMENT), Limits(sessions=most))
+        self.sessions = Sessions(
+            Service(self.datastores, no_state, lambda: MOMENT), Limits(**{"reserved": 0, **limits})
+        )
 
-    def open(self) -> Connection:
-        connection = self.sessions.open(Peer("admin", Source.DIRECT, SSH), MemoryChannel())
+    def open(self, user: str = "admin", recovery: bool = False) -> Connection:
+        source = Source.LOCAL if recovery else Source.DIRECT
+        connection = self.sessions.open(Peer(user, source, SSH, recovery=recovery), MemoryChannel())
         connection.received(frame(hello(*BOTH), Framing.END_OF_MESSAGE))
         return connection
 
@@ -66,12 +69,57 @@ async def test_after_the_largest_id_comes_the_first_free_one(monkeypatch: pytest
 
 
 async def test_full() -> None:
-    server = Server(most=1)
-    assert not server.sessions.full
+    server = Server(sessions=1)
+    assert server.sessions.refusal("guest") is None
     connection = server.open()
-    assert server.sessions.full
+    assert server.sessions.refusal("guest") == "too many sessions"
+    assert server.sessions.refusal("root", recovery=True) == "too many sessions"
     connection.lost()
-    assert not server.sessions.full
+    assert server.sessions.refusal("guest") is None
+
+
+async def test_one_user_does_not_take_every_session() -> None:
+    server = Server(sessions=8, sessions_of_user=2)
+    first, _ = server.open("guest"), server.open("guest")
+    assert server.sessions.refusal("guest") == "too many sessions of the user 'guest'"
+    assert server.sessions.refusal("admin") is None
+    first.lost()
+    assert server.sessions.refusal("guest") is None
+
+
+async def test_some_sessions_are_kept_for_recovery() -> None:
+    server = Server(sessions=5, reserved=2)
+    for user in ("a", "b", "c"):
+        assert server.sessions.refusal(user) is None
+        server.open(user)
+    assert server.sessions.refusal("d") == "too many sessions"
+    for _ in range(2):
+        assert server.sessions.refusal("root", recovery=True) is None
+        server.open("root", recovery=True)
+    assert server.sessions.refusal("root", recovery=True) == "too many sessions"
+
+
+async def test_recovery_sessions_take_nothing_from_the_others() -> None:
+    server = Server(sessions=5, reserved=2)
+    for _ in range(2):
+        server.open("root", recovery=True)
+    for user in ("a", "b", "c"):
+        assert server.sessions.refusal(user) is None
+        server.open(user)
+
+
+async def test_a_user_named_like_the_recovery_user_does_not_keep_it_out() -> None:
+    server = Server(sessions_of_user=1)
+    server.open("root")
+    assert server.sessions.refusal("root") is not None
+    assert server.sessions.refusal("root", recovery=True) is None
+
+
+async def test_the_usual_limits_leave_room() -> None:
+    limits = Limits()
+    assert limits.sessions_of_user * 4 == limits.sessions
+    assert 0 < limits.reserved < limits.sessions_of_user
+    assert limits.unauthenticated_of_address * 2 == limits.unauthenticated
 
 
 async def test_two_sessions_that_kill_each_other_at_once_both_end() -> None:

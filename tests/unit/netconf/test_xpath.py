@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +9,7 @@ from lxml import etree
 
 from fakes_netconf import CLOUD, USERS, model, tree_of
 from headstay import errors, xml
+from headstay.netconf import xpath
 from headstay.netconf.selection import render
 from headstay.netconf.xpath import LONGEST_EXPRESSION, select
 
@@ -58,6 +57,13 @@ def test_the_root_is_everything() -> None:
         ("/hcm:cloud-management/hcm:server/namespace::*", []),
         ("//hcm:port[. * 2 = 2002]", FIRST),
         ("//hcm:port[. div 7 = 143]", FIRST),
+        ("//hcm:port[. = /*/hcm:backup-server/hcm:port]", FIRST),
+        ("(//hcm:port | //hcm:nothing)[1]", FIRST),
+        ("//hcm:server[contains('a|b', '|')] | //hcm:port[. != '|']", [*SERVER, *FIRST]),
+        ("//hcm:*[hcm:port | hcm:nothing]/hcm:port", FIRST),
+        ("//hcm:port[ancestor::hcm:backup-server]", FIRST),
+        ("//hcm:port[contains(., concat('0', '0'))]", FIRST),
+        ("//hcm:port[translate(., ../hcm:port, 'abcd') = 'abba']", FIRST),
     ],
 )
 def test_what_is_chosen(expression: str, expected: list[str]) -> None:
@@ -104,6 +110,13 @@ def test_a_declared_prefix_is_the_clients() -> None:
         "::",
         "a:b:c",
         "(" * 2000 + "1" + ")" * 2000,
+        "//* |",
+        "| //*",
+        "//* | | //*",
+        "//* | 1",
+        "//*[translate(., 'a']",
+        "//*[)(]",
+        "concat(",
     ],
 )
 def test_a_wrong_expression_is_an_invalid_value(expression: str) -> None:
@@ -138,12 +151,64 @@ def big_tree(entries: int) -> etree._Element:
         "x" * (LONGEST_EXPRESSION + 1),
     ],
 )
-def test_an_expression_whose_cost_explodes_is_refused_before_it_runs(expression: str) -> None:
-    tree = big_tree(5000)
-    started = time.process_time()
+def test_an_expression_whose_cost_explodes_is_refused_before_it_runs(
+    expression: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xpath, "_evaluated", lambda *_: pytest.fail("it ran"))
     with pytest.raises(errors.ResourceDenied):
-        chosen(expression, tree)
-    assert time.process_time() - started < 1
+        chosen(expression, big_tree(5000))
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+DOTS = ",".join(["."] * 40)
+BOMB = f"translate(concat({DOTS}),'{LETTERS}','{'é' * 26}')"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        f"/*[translate(concat({DOTS}),{BOMB},'') = 'a']",
+        "//*[translate(., /, 'x') = 'a']",
+        "//*[translate(., string(.), 'x') = 'a']",
+        f"/*[contains(concat({DOTS}), concat({DOTS}))]",
+        "//*[contains(., string(.))]",
+        "//*[substring-before(., substring(., 2)) = 'x']",
+        "//*[substring-after(string(.), normalize-space(.)) = 'x']",
+        f"//*[string-length(concat({DOTS})) = 1]",
+        f"//*[{BOMB} = 'x']",
+        "//*[string(/) = 'x']",
+        "//*[string-length(..) = 3]",
+        "//*[sum(/*/*/*) = 3]",
+        "//*[. = //*]",
+        "//*[id(.)]",
+        "/*/*/parent::*[hcm:entry/hcm:value = 'y']",
+        "/*/*/parent::node()[hcm:entry/hcm:value = 'y']",
+        "/*/*[*/parent::*/* = 'x']",
+        "(//hcm:name | //hcm:value)[1]",
+        "//hcm:entry[count(//hcm:name | //hcm:value) = 2]",
+        "//*//*//*",
+        "//*/..//*/..//*",
+        " | ".join(["//*"] * 300),
+        "//*" + "[. = 'x']" * 300,
+        "//*[" + " and ".join(["hcm:name"] * 300) + "]",
+    ],
+)
+def test_so_is_one_whose_strings_or_node_sets_explode(expression: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xpath, "_evaluated", lambda *_: pytest.fail("it ran"))
+    with pytest.raises(errors.ResourceDenied, match="too much work"):
+        chosen(expression, big_tree(5000))
+
+
+def test_the_reviewed_bomb_is_refused_on_a_small_tree_too() -> None:
+    with pytest.raises(errors.ResourceDenied):
+        chosen(f"/*[translate(concat({DOTS}),{BOMB},'') = 'a']", big_tree(100))
+
+
+def test_a_union_that_selects_the_same_nodes_again_and_again_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xpath, "MOST_REPEATED", 0)
+    assert len(chosen("//* | //*", big_tree(10))) == 20
+    with pytest.raises(errors.ResourceDenied, match="same nodes"):
+        chosen("//* | //* | //*", big_tree(10))
 
 
 @pytest.mark.parametrize(
@@ -154,6 +219,17 @@ def test_an_expression_whose_cost_explodes_is_refused_before_it_runs(expression:
         "/hcm:top/hcm:entry[hcm:name = '17']",
         "/hcm:top/hcm:entry[hcm:name = 17 and hcm:value = 'x'][1]",
         "/hcm:top/hcm:entry[starts-with(hcm:name, '17')][string-length(hcm:name) = 2]",
+        "//hcm:name[. = '17']/..",
+        "//hcm:name[text() = '17']/parent::hcm:entry",
+        "/hcm:top//hcm:entry[hcm:name = '17']",
+        "/hcm:top/hcm:entry[.//hcm:name = '17']",
+        "/hcm:top/hcm:entry[18]",
+        "/hcm:top/hcm:entry[position() = last() - 4982]",
+        "/hcm:top/hcm:entry[contains(hcm:name, '17')][string-length(hcm:name) = 2 and starts-with(hcm:name, '1')]",
+        f"//hcm:entry[translate(hcm:name, '{LETTERS}', '{LETTERS.upper()}') = '17']",
+        "//hcm:entry[hcm:name = concat('1', '7')]",
+        "//hcm:entry[normalize-space(hcm:name) = '17' or hcm:name = 'none' or hcm:value = 'none']",
+        "//hcm:entry[hcm:name = '17'] | //hcm:entry[hcm:name = '17']/hcm:value | /hcm:top/hcm:entry[18]/hcm:name",
     ],
 )
 def test_ordinary_expressions_run_on_large_trees(expression: str) -> None:
@@ -162,7 +238,8 @@ def test_ordinary_expressions_run_on_large_trees(expression: str) -> None:
 
 PIECES = st.sampled_from(
     ["/", "//", "*", "hcm:server", "hcm:port", "[", "]", "(", ")", "..", ".", "|", "=", "'x'", "1", "@", "::", "child",
-     "and", "-", "<", "count(", "last()", "div", ",", "$", "text()", "ancestor::", "node()", " ", "x:y", "\x00", "é"]
+     "and", "-", "<", "count(", "last()", "div", ",", "$", "text()", "ancestor::", "node()", " ", "x:y", "\x00", "é",
+     "concat(", "contains(", "translate("]
 )  # fmt: skip
 
 

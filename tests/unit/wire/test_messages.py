@@ -9,6 +9,7 @@ import pytest
 
 from headstay.errors import WireError
 from headstay.wire import MAXIMUM_BODY, messages, subprotocol_of
+from headstay.wire.text import LONGEST_LEGIBLE
 
 FORMS: list[tuple[messages.Body, dict[str, Any]]] = [
     (messages.Authenticate("S1", "none"), {"serial": "S1", "mechanism": "none"}),
@@ -99,13 +100,99 @@ def test_malformed_message_is_a_wire_error(octets: bytes) -> None:
 
 
 def test_size_limit() -> None:
-    def open_of(octets: int) -> bytes:
-        frame = messages.encode(messages.Open("s", "i", ""))
-        return messages.encode(messages.Open("s", "i", "x" * (octets - len(frame))))
+    def report_of(octets: int) -> bytes:
+        frame = messages.encode(messages.Report("b", 1, "t", {"x": ""}))
+        return messages.encode(messages.Report("b", 1, "t", {"x": "x" * (octets - len(frame))}))
 
-    assert isinstance(messages.TO_DEVICE.decode(open_of(MAXIMUM_BODY)), messages.Open)
+    assert isinstance(messages.TELEMETRY_TO_CLOUD.decode(report_of(MAXIMUM_BODY)), messages.Report)
     with pytest.raises(WireError, match="larger"):
-        messages.TO_DEVICE.decode(open_of(MAXIMUM_BODY + 1))
+        messages.TELEMETRY_TO_CLOUD.decode(report_of(MAXIMUM_BODY + 1))
+
+
+LEGIBLE = ["bad-proof", "Später, bitte", "x" * 256, "日本"]
+ILLEGIBLE = ["a\x00", "\x1b[31m", "two\nlines", "a\n", "\x7f", "\x85", "\u202eevil", "\u2028", "\ufffe", "\ufdd0"]
+VISIBLE = ["x", "!~", "x" * 64]
+INVISIBLE = ["", " ", "a b", "a\r\nX-Evil: 1", "a\n", "é", "\x00", "\x7f"]
+REASON = LEGIBLE, [*ILLEGIBLE, "", "x" * 257]
+DESCRIPTION = ["", "x" * 255], [*ILLEGIBLE, "x" * 256]
+WORD = VISIBLE, [*INVISIBLE, "x" * 65]
+INSTANCE = [*VISIBLE, "x" * 128], [*INVISIBLE, "x" * 129]
+LONG = [*VISIBLE, "x" * 2048], [*INVISIBLE, "x" * 2049]
+SCRAM = ["", "n,,n=S1,r=x", "x" * 1024], [*INVISIBLE[1:], "x" * 1025]
+SERIAL = ["S", "a.b_c-1", "x" * 63], ["", "-a", "a\n", "ä", "x" * 64]
+SERVICE = ["netconf", "a-1", "x" * 64], ["", "Netconf", "a_b", "a\n", "\x01bad", "x" * 65]
+SERVICES = [[], ["a"] * 64], [["a"] * 65, [""], "a"]
+SECONDS = [0, 0.5, 1e9], [-1, -0.001, "1"]
+NUMBER = [0, 2**63 - 1], [-1, 2**63, 10**30, 1.5]
+SEQUENCE = [1, 2**63 - 1], [0, -1, 2**63]
+BOUNDS: dict[type[messages.Body], dict[str, tuple[list[Any], list[Any]]]] = {
+    messages.Authenticate: {"serial": SERIAL, "mechanism": WORD, "message": SCRAM},
+    messages.AuthenticateFinal: {"exchange": LONG, "message": SCRAM},
+    messages.Challenge: {"exchange": LONG, "message": SCRAM},
+    messages.Granted: {"token": LONG, "expires-in": SECONDS, "message": SCRAM},
+    messages.Refused: {"reason": REASON},
+    messages.Busy: {"retry-after": SECONDS, "reason": REASON},
+    messages.Register: {
+        "serial": SERIAL,
+        "model": DESCRIPTION,
+        "software": DESCRIPTION,
+        "boot-id": WORD,
+        "services": SERVICES,
+    },
+    messages.Registered: {"url": LONG, "generation": NUMBER, "expires-in": SECONDS},
+    messages.Keepalive: {"id": NUMBER},
+    messages.KeepaliveAck: {"id": NUMBER},
+    messages.Open: {"service": SERVICE, "instance": INSTANCE, "url": LONG},
+    messages.Close: {"instance": INSTANCE, "reason": REASON},
+    messages.Bye: {"reason": REASON, "retry-after": SECONDS},
+    messages.Closed: {"instance": INSTANCE, "reason": REASON},
+    messages.Services: {"services": SERVICES},
+    messages.Unbind: {"code": WORD},
+    messages.UnbindResult: {"result": REASON},
+    messages.Report: {"boot-id": WORD, "sequence": SEQUENCE, "time": WORD},
+    messages.ReportAck: {"boot-id": WORD, "sequence": SEQUENCE},
+}
+
+
+def test_the_bounds_are_complete() -> None:
+    forms = {type(message): set(form) - {"type", "body"} for message, form in FORMS}
+    forms[messages.Authenticate] |= {"message"}
+    assert {kind: set(fields) for kind, fields in BOUNDS.items()} == forms | {
+        messages.Bye: {"reason", "retry-after"},
+        messages.Granted: {"token", "expires-in", "message"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"), [(kind, field) for kind, fields in BOUNDS.items() for field in fields], ids=str
+)
+def test_each_field_has_its_bounds(kind: type[messages.Body], field: str) -> None:
+    form = next(form for message, form in FORMS if type(message) is kind)
+    allowed, refused = BOUNDS[kind][field]
+    for value in allowed:
+        body = messages.decode_body(json.dumps({**form, field: value}).encode(), kind)
+        assert json.loads(messages.encode(body)).get(field, "") == value
+    for value in refused:
+        with pytest.raises(WireError) as error:
+            messages.decode_body(json.dumps({**form, field: value}).encode(), kind)
+        assert str(error.value).isprintable()
+        assert len(str(error.value)) <= LONGEST_LEGIBLE
+        assert "regex" not in str(error.value)
+        assert f"$.{field}" in str(error.value)
+
+
+@pytest.mark.parametrize("octets", [b'{"type":"bye","reason":"\\ud800"}', b'{"type":"\\u0001"}', b'{"type":""}'])
+def test_no_such_text(octets: bytes) -> None:
+    with pytest.raises(WireError):
+        messages.TO_DEVICE.decode(octets)
+
+
+def test_an_error_that_quotes_is_legible_and_short() -> None:
+    octets = json.dumps("\x1b[31m" + "x" * 60_000).encode()
+    with pytest.raises(WireError) as error:
+        messages.TO_DEVICE.decode(b'{"type": ' + octets + b', "type": "bye", "reason": "x"}')
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) <= LONGEST_LEGIBLE
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ class Telemetry:
 
     @property
     def dropped(self) -> int:
-        """How many reports were dropped since the daemon started."""
+        """How many reports were dropped since the daemon started, or since the counters were cleared."""
         return self._reports.account.dropped_total
 
     def handle(self, given: ServiceInput, now: Instant) -> list[ServiceEffect]:

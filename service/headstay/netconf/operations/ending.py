@@ -5,7 +5,7 @@ from __future__ import annotations
 from lxml import etree
 
 from headstay import xml
-from headstay.errors import ErrorInfo, ErrorType, InvalidValue
+from headstay.errors import ErrorType, InvalidValue
 from headstay.netconf.messages import OK, Reply
 from headstay.netconf.operations.context import Context
 from headstay.netconf.operations.parameters import Parameters, leaf_text
@@ -37,4 +37,4 @@ def _session_id(leaf: etree._Element) -> int:
 
 
 def _invalid(message: str) -> InvalidValue:
-    return InvalidValue(message, info=[ErrorInfo("bad-element", "session-id")], type=ErrorType.PROTOCOL)
+    return InvalidValue(message, type=ErrorType.PROTOCOL)

@@ -14,7 +14,7 @@ from headstay import xml
 from headstay.datastore.model import Model
 from headstay.datastore.modules import Module
 from headstay.datastore.stores import Datastores
-from headstay.errors import ErrorInfo, ErrorType, InvalidValue, NetconfError, OperationFailed
+from headstay.errors import InvalidValue, OperationFailed
 from headstay.netconf import messages
 from headstay.netconf.messages import Reply
 from headstay.netconf.operations.context import Context
@@ -72,7 +72,7 @@ async def get_schema(context: Context, operation: etree._Element) -> Reply:
     identifier = leaf_text(parameters.required("identifier"))
     wanted = parameters.optional("format")
     if wanted is not None and not _is_yang(wanted):
-        raise _invalid("format", "the only format of a schema here is yang")
+        raise InvalidValue("the only format of a schema here is yang")
     module = _module(context.datastores.model, identifier, parameters.text("version"))
     # The text is read from a file, which must not hold up the other sessions.
     text = await asyncio.to_thread(module.source)
@@ -89,18 +89,14 @@ def _is_yang(leaf: etree._Element) -> bool:
 def _module(model: Model, identifier: str, version: str | None) -> Module:
     named = [module for module in model.modules if module.name == identifier]
     if not named:
-        raise _invalid("identifier", f"there is no schema {identifier}")
+        raise InvalidValue(f"there is no schema {identifier}")
     found = [module for module in named if version in (None, module.revision)]
     if not found:
-        raise _invalid("version", f"there is no revision {version} of {identifier}")
+        raise InvalidValue(f"there is no revision {version} of {identifier}")
     if len(found) > 1:
         message = f"there are several revisions of {identifier}; name one by <version>"
         raise OperationFailed(message, app_tag="data-not-unique")
     return found[0]
-
-
-def _invalid(name: str, message: str) -> NetconfError:
-    return InvalidValue(message, info=[ErrorInfo("bad-element", name)], type=ErrorType.APPLICATION)
 
 
 # netconf-state -------------------------------------------------------------------------------------------------------

@@ -61,8 +61,7 @@ class Parameters:
         """Return the value of a leaf that is an enumeration; None if it is not there. Raises InvalidValue."""
         value = self.text(name)
         if value is not None and value not in values:
-            info = [ErrorInfo("bad-element", name)]
-            raise InvalidValue(f"<{name}> is one of {', '.join(values)}", info=info, type=ErrorType.PROTOCOL)
+            raise InvalidValue(f"<{name}> is one of {', '.join(values)}", type=ErrorType.PROTOCOL)
         return value
 
     def datastore(self, name: str, among: Collection[Name]) -> Name:

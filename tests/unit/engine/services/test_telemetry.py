@@ -17,7 +17,7 @@ def at(seconds: float) -> Instant:
 def telemetry(count: int) -> tuple[Telemetry, Reports]:
     reports = Reports("boot")
     for number in range(count):
-        reports.add({"event": str(number)}, 0.0, connected=True, now=0.0)
+        reports.add({"event": str(number)}, 0.0, hopeful=True, now=0.0)
     return Telemetry(ServiceContext(reports)), reports
 
 
@@ -42,7 +42,7 @@ def test_a_new_report_goes_out_when_woken() -> None:
     core, reports = telemetry(0)
     assert core.handle(Opened(), at(0)) == []
     assert core.deadline() is None
-    reports.add({"event": "x"}, 0.0, connected=True, now=0.0)
+    reports.add({"event": "x"}, 0.0, hopeful=True, now=0.0)
     assert sequences(core.handle(Woken(), at(1))) == [1]
     assert core.deadline() == 1 + ACKNOWLEDGE_WITHIN
 
