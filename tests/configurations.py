@@ -47,6 +47,8 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "/hcm:cloud-management/ping-interval": ("10", "600", "9", "601", "60.0"),
     "/hcm:cloud-management/source-address": ("192.0.2.1", "2001:db8::1", "::", "fe80::1%e", "1.2.3", "192.0.2.1\n"),
     "/hcm:cloud-management/address-family": ("any", "ipv4", "ipv6", "ipx", "IPv4"),
+    "/hcm:cloud-management/switchback/mode": ("never", "hold-down", "hold-down", "Never"),
+    "/hcm:cloud-management/switchback/hold-down": ("10", "86400", "9", "86401", "+10"),
     "/hcm:cloud-management/tls/trust-anchor": (CERTIFICATE, CERTIFICATE * 2, "x", ""),
     "/hcm:cloud-management/tls/client-certificate": (CERTIFICATE, "x"),
     "/hcm:cloud-management/tls/private-key": (KEY, "$aes-256-gcm$AAAA", "$0$x", CERTIFICATE),

@@ -201,6 +201,8 @@ class FakeCloud:
         self.beside: FakeCloud | None = None
         self.others_open_at_accept: list[int] = []
         """How many connections `beside` held whenever this cloud accepted one."""
+        self.resumed: list[bool] = []
+        """Of each connection, whether it resumed a TLS session."""
         self.open = 0
         """Connections that are open now."""
         self._context = context
@@ -240,6 +242,9 @@ class FakeCloud:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         self.open += 1
+        tls = writer.get_extra_info("ssl_object")
+        if tls is not None:
+            self.resumed.append(tls.session_reused)
         if self.beside is not None:
             self.others_open_at_accept.append(self.beside.open)
         task = asyncio.current_task()

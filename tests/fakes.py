@@ -23,6 +23,7 @@ from headstay.engine.effects import (
     Emit,
     Handshake,
     OpenSubconnection,
+    Probe,
     Register,
     Resolve,
     SendMessage,
@@ -35,6 +36,7 @@ from headstay.engine.instant import Instant
 from headstay.engine.machine import Machine
 from headstay.engine.reasons import DeviceState, FailureReason
 from headstay.engine.settings import Identity, Server, Settings
+from headstay.engine.stages import TIME_LIMIT, TIMED_OUT, Stage
 from headstay.engine.status import ConnectionStatus
 from headstay.wire import messages
 
@@ -44,6 +46,8 @@ EPOCH = 1_700_000_000.0
 ADDRESS = (2, 1, 6, "", ("192.0.2.1", 19443))
 _MOST_TICKS_AT_ONCE = 50
 _UNWANTED = ("disabled", "unsupported")
+_PROBED = {Resolve: Stage.RESOLVING, Connect: Stage.CONNECTING, Authenticate: Stage.AUTHENTICATING}
+"""The steps of a question to a server."""
 
 
 @dataclass
@@ -82,9 +86,13 @@ class World:
     def __post_init__(self) -> None:
         self.machine = Machine(IDENTITY, self.settings, random.Random(self.seed))
         self.now = 1000.0
+        self.wall_offset = EPOCH
+        """What the wall clock shows beyond the monotonic one; a test may let it jump."""
         self.effects: list[Effect] = []
         self.events: list[Event] = []
         self.dialled: list[tuple[float, str]] = []
+        self.probed: list[tuple[float, str]] = []
+        """Which servers were asked beside the connection, and when."""
         self.beats: list[tuple[float, str]] = []
         """When keepalives and pings went out."""
         self.live: int | None = None
@@ -135,6 +143,11 @@ class World:
         self.now = end
         return self
 
+    def suspend(self, seconds: float) -> World:
+        """The device sleeps: time passes, and nothing that is due happens before it wakes."""
+        self.now += seconds
+        return self.advance(0.0)
+
     def step(self) -> World:
         """Let the next thing happen, whenever that is."""
         due = self._due()
@@ -171,7 +184,7 @@ class World:
 
     @property
     def instant(self) -> Instant:
-        return Instant(self.now, EPOCH + self.now)
+        return Instant(self.now, self.wall_offset + self.now)
 
     @property
     def connection(self) -> ConnectionStatus:
@@ -189,6 +202,7 @@ class World:
         self.effects.clear()
         self.events.clear()
         self.dialled.clear()
+        self.probed.clear()
         return self
 
     # the shell and the clouds ---------------------------------------------------------------------
@@ -206,8 +220,8 @@ class World:
             self.give(inputs.Tick())
         return self
 
-    def _later(self, given: Input) -> None:
-        heapq.heappush(self._coming, (self.now + LATENCY, next(self._order), given))
+    def _later(self, given: Input, delay: float = LATENCY) -> None:
+        heapq.heappush(self._coming, (self.now + delay, next(self._order), given))
 
     def _perform(self, effect: Effect) -> None:
         match effect:
@@ -227,6 +241,8 @@ class World:
             case Handshake(attempt):
                 self._later(inputs.RequestSent(attempt))
                 self._step(effect, inputs.Handshaken(attempt, "192.0.2.1"))
+            case Probe():
+                self._probe(effect)
             case Disconnect(attempt):
                 assert attempt == self.live, "the machine lets go of what it does not hold"
                 self.live = self.main = self.used = None
@@ -310,6 +326,25 @@ class World:
             self._offered.clear()
             self._tickets.clear()
             self._offer_what_is_wanted()
+
+    def _probe(self, probe: Probe) -> None:
+        """A server is asked beside the main connection: it answers as in an attempt, up to authentication."""
+        assert probe.attempt == self.main, "a question without a connection beside it"
+        self.probed.append((self.now, probe.server.domain))
+        cloud = self.clouds.setdefault(probe.server.domain, FakeCloud())
+        failure, delay = None, 3 * LATENCY
+        if cloud.silent_at in _PROBED:
+            stage = _PROBED[cloud.silent_at]
+            failure, delay = Failure(TIMED_OUT[stage]), TIME_LIMIT[stage]
+        elif cloud.fails is not None and cloud.fails_at in _PROBED:
+            failure = cloud.fails
+        elif cloud.password is not None and probe.settings.password != cloud.password:
+            failure = Failure(FailureReason.AUTHENTICATION_REFUSED, "bad-proof")
+        if failure is not None:
+            self._later(inputs.ProbeFailed(probe.attempt, probe.server, failure), delay)
+        else:
+            token = f"token-{next(self._tokens)}"
+            self._later(inputs.Probed(probe.attempt, probe.server, token, cloud.token_lasts), delay)
 
     def _authenticate(self, step: Effect, attempt: int) -> None:
         self._later(inputs.RequestSent(attempt))

@@ -14,6 +14,12 @@ DOMAINS = ("a.example", "b.example", "c.example", "A.Example", "192.0.2.1", "200
 OPERATIONS = ("merge", "replace", "create", "delete", "remove")
 CERTIFICATES = tuple(f"-----BEGIN CERTIFICATE-----{body}-----END CERTIFICATE-----" for body in ("AAAA", "BBBB"))
 SECRETS = ("$aes-256-gcm$AAAA", "$aes-256-gcm$BBBB")
+SWITCHBACKS = (
+    "<switchback/>",
+    "<switchback><mode>never</mode></switchback>",
+    "<switchback><mode>hold-down</mode><hold-down>10</hold-down></switchback>",
+    "<switchback><mode>hold-down</mode><hold-down>300</hold-down></switchback>",
+)
 USERS = ("admin", "guest")
 
 Piece = st.SearchStrategy[str]
@@ -61,6 +67,7 @@ def _cloud_management(operation: Piece, insertion: Piece) -> Piece:
         leaf("ping-interval", ("10", "60", "600"), operation),
         leaf("source-address", ("192.0.2.1", "2001:db8::1"), operation),
         leaf("address-family", ("any", "ipv4", "ipv6"), operation),
+        st.sampled_from(SWITCHBACKS),
         node(
             "tls",
             some(

@@ -35,6 +35,7 @@ from headstay.datastore.stores import Datastores, Name, Parts
 from headstay.device_file import SOCKET_NAME, DeviceFile
 from headstay.engine.events import DhcpChange, Event
 from headstay.engine.log import log_event
+from headstay.engine.netlink import LinkWatch
 from headstay.engine.runner import Engine
 from headstay.engine.settings import Identity, Settings
 from headstay.errors import StartupError
@@ -111,6 +112,7 @@ class _Device:
         server = self._netconf(datastores, engine, dhcp, host_key)
         await server.start()
         link = asyncio.create_task(engine.run(), name="engine")
+        watch = LinkWatch(engine.link_changed)
         waiting = asyncio.create_task(stopped.wait())
         # Only now: a hook that finds no socket has left its event in a file by then.
         leases = asyncio.create_task(dhcp.run(self._state_dir), name="dhcp")
@@ -119,6 +121,7 @@ class _Device:
             await asyncio.wait((link, waiting), return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
+            watch.close()
             leases.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await leases

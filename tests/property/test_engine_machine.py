@@ -51,6 +51,7 @@ SETTINGS = st.builds(
     ping_interval=INTERVALS,
     source_address=st.sampled_from([None, "192.0.2.7"]),
     address_family=st.sampled_from(AddressFamily),
+    hold_down=st.sampled_from([None, None, 10, 300]),
     tls=st.sampled_from([Tls(), Tls(trust_anchors=("x",))]),
     services=st.sampled_from([(), (Service("telemetry", enabled=False),), (Service("novelty"),)]),
 )
@@ -101,6 +102,7 @@ HAPPENINGS = st.one_of(
     st.tuples(st.just("lose"), st.none()),
     st.tuples(st.just("reconnect"), st.none()),
     st.tuples(st.just("report"), st.none()),
+    st.tuples(st.just("change the link"), st.none()),
     st.tuples(st.just("clear counters"), st.none()),
     st.tuples(st.just("end a subconnection"), st.sampled_from([None, "socket-failed"])),
 )
@@ -119,6 +121,8 @@ def play(world: World, history: list[tuple[str, object]]) -> World:
                 world.lose()
             case "reconnect":
                 world.give(inputs.ReconnectRequested())
+            case "change the link":
+                world.give(inputs.LinkChanged())
             case "report":
                 world.give(inputs.ReportMade({"event": "x"}, 0.0))
             case "clear counters":
@@ -142,6 +146,7 @@ def samples(attempt: int) -> list[inputs.Input]:
         inputs.ReconnectRequested(),
         inputs.CountersCleared(),
         inputs.ReportMade({"event": "x"}, 0.0),
+        inputs.LinkChanged(),
         inputs.Tick(),
         inputs.Resolved(attempt, ()),
         inputs.Connected(attempt, "192.0.2.1"),
@@ -156,6 +161,8 @@ def samples(attempt: int) -> list[inputs.Input]:
         inputs.ConnectionLost(attempt),
         inputs.SubconnectionOpened(attempt, "1"),
         inputs.SubconnectionEnded(attempt, "1"),
+        inputs.Probed(attempt, Server("a.example"), "t", 60.0),
+        inputs.ProbeFailed(attempt, Server("a.example"), Failure(FailureReason.SOCKET_FAILED)),
     ]
 
 

@@ -164,6 +164,7 @@ def test_defaults_are_the_engines(ours: etree._Element) -> None:
     assert default("keepalive-interval") == str(engine.keepalive_interval)
     assert default("ping-interval") == str(engine.ping_interval)
     assert default("address-family") == engine.address_family.value
+    assert (default("switchback", "mode"), engine.hold_down) == ("never", None)
     assert default("service", "enabled") == str(settings.Service("telemetry").enabled).lower()
 
 
@@ -218,7 +219,7 @@ def creation(context: Any, path: str) -> str:
 def test_libyang_refuses_a_deviation_without_target() -> None:
     """So a deviation that a later change forgets to remove is found."""
     libyang = pytest.importorskip("oopt_gnpy_libyang")
-    text = (YANG / "headstay-deviations.yang").read_text().replace("hcm:switchback", "hcm:no-such-node")
+    text = (YANG / "headstay-deviations.yang").read_text().replace("hcm:commit-history", "hcm:no-such-node")
     with pytest.raises(libyang.ErrorWithCode):
         libyang_context(False).parse_module(text, libyang.SchemaFormat.YANG)
 
@@ -240,6 +241,7 @@ def test_configuration_of_this_release() -> None:
         *("/server", "/server/domain", "/server/port", "/server/password"),
         *("/backup-server", "/backup-server/domain", "/backup-server/port"),
         *("/keepalive-interval", "/ping-interval", "/source-address", "/address-family"),
+        *("/switchback", "/switchback/mode", "/switchback/hold-down"),
         *("/tls", "/tls/trust-anchor", "/tls/client-certificate", "/tls/private-key"),
         *("/dhcp", "/dhcp/enabled", "/dhcp/interface"),
         *("/service", "/service/name", "/service/enabled"),

@@ -18,6 +18,7 @@ from headstay.engine.actions import (
     SetServers,
     SetServices,
     SetSource,
+    SetSwitchback,
     SetTls,
 )
 from headstay.engine.settings import Settings
@@ -45,6 +46,10 @@ def _source(new: Settings) -> Action:
     return SetSource(new.source_address, new.address_family)
 
 
+def _switchback(new: Settings) -> Action:
+    return SetSwitchback(new.hold_down)
+
+
 def _tls(new: Settings) -> Action:
     return SetTls(new.tls)
 
@@ -70,6 +75,8 @@ RULES: dict[str, Rule | None] = {
     "/hcm:cloud-management/ping-interval": _intervals,
     "/hcm:cloud-management/source-address": _source,
     "/hcm:cloud-management/address-family": _source,
+    "/hcm:cloud-management/switchback/mode": _switchback,
+    "/hcm:cloud-management/switchback/hold-down": _switchback,
     "/hcm:cloud-management/tls/trust-anchor": _tls,
     "/hcm:cloud-management/tls/client-certificate": _tls,
     "/hcm:cloud-management/tls/private-key": _tls,

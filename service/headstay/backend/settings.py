@@ -72,6 +72,7 @@ def settings_of(schema: SchemaNode, tree: etree._Element, open_secret: OpenSecre
     server = top.node("server")
     password = server.secret("password")
     tls = top.node("tls")
+    switchback = top.node("switchback")
     return Settings(
         enabled=top.text("enabled") == "true",
         servers=_servers(server, top.entries("backup-server")),
@@ -81,6 +82,7 @@ def settings_of(schema: SchemaNode, tree: etree._Element, open_secret: OpenSecre
         ping_interval=int(top.required("ping-interval")),
         source_address=top.text("source-address"),
         address_family=AddressFamily(top.required("address-family")),
+        hold_down=int(switchback.required("hold-down")) if switchback.text("mode") == "hold-down" else None,
         tls=Tls(
             trust_anchors=tuple(sorted(tls.texts("trust-anchor"))),
             client_certificate=tls.text("client-certificate"),

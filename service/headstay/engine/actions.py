@@ -56,6 +56,17 @@ class SetIntervals:
 
 
 @dataclass(frozen=True, slots=True)
+class SetSwitchback:
+    """Replace the hold-down time for going back to an earlier server; None: never. Never disturbs the connection."""
+
+    hold_down: float | None
+
+    def applied_to(self, settings: Settings) -> Settings:
+        """Return the settings with this action's values."""
+        return replace(settings, hold_down=self.hold_down)
+
+
+@dataclass(frozen=True, slots=True)
 class SetSource:
     """Replace the local address and the address family. Reconnects."""
 
@@ -89,7 +100,7 @@ class SetServices:
         return replace(settings, services=self.services)
 
 
-Action = SetEnabled | SetServers | SetPassword | SetIntervals | SetSource | SetTls | SetServices
+Action = SetEnabled | SetServers | SetPassword | SetIntervals | SetSwitchback | SetSource | SetTls | SetServices
 
 
 def actions_between(old: Settings, new: Settings) -> tuple[Action, ...]:
@@ -99,6 +110,7 @@ def actions_between(old: Settings, new: Settings) -> tuple[Action, ...]:
         SetServers(new.servers),
         SetPassword(new.password, new.password_source),
         SetIntervals(new.keepalive_interval, new.ping_interval),
+        SetSwitchback(new.hold_down),
         SetSource(new.source_address, new.address_family),
         SetTls(new.tls),
         SetServices(new.services),

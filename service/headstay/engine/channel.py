@@ -33,6 +33,7 @@ from headstay.engine.subconnection import (
     ServiceInput,
     Woken,
 )
+from headstay.engine.tls import TlsContexts
 from headstay.engine.websocket import close, url_of, why_closed
 
 MOST_QUEUED = 16
@@ -66,11 +67,11 @@ class Channel:
         self._sending = False
         self._dropped_before = 0  # what the core had dropped when the counters were last cleared
 
-    async def run(self, settings: Settings, tell: Callable[[OfAttempt], None]) -> None:
+    async def run(self, settings: Settings, contexts: TlsContexts, tell: Callable[[OfAttempt], None]) -> None:
         """Open the WebSocket, serve it until it ends, and tell both. Cancelling closes it and tells nothing more."""
         attempt, instance = self._opening.attempt, self._opening.instance
         try:
-            connection = await open_subconnection(url_of(self._opening.url), self.service, settings)
+            connection = await open_subconnection(url_of(self._opening.url), self.service, settings, contexts)
             tell(SubconnectionOpened(attempt, instance))
             details = await self._serve(connection)
         except Exception as error:  # noqa: BLE001 -- the supervisor: no subconnection disturbs anything else

@@ -24,7 +24,7 @@ from headstay.engine.http import HttpConnection
 from headstay.engine.inputs import AddressInfo
 from headstay.engine.reasons import FailureReason
 from headstay.engine.settings import AddressFamily, Settings
-from headstay.engine.tls import tls_context
+from headstay.engine.tls import TlsContexts, tls_context
 
 T = TypeVar("T")
 
@@ -74,18 +74,21 @@ async def resolve(target: Target, family: AddressFamily) -> tuple[AddressInfo, .
         raise StepFailed(FailureReason.DNS_FAILED, "not a domain name") from None
 
 
-async def dial(target: Target, addresses: Sequence[AddressInfo], settings: Settings) -> HttpConnection:
+async def dial(
+    target: Target, addresses: Sequence[AddressInfo], settings: Settings, contexts: TlsContexts
+) -> HttpConnection:
     """Connect to whichever address answers first, and make TLS.
 
     Raises OSError, ssl.SSLError (a certificate that is not verified among them), TlsSettingsError, or StepFailed.
     """
-    context = await asyncio.to_thread(tls_context, settings.tls)
+    context = await asyncio.to_thread(contexts.context, settings.tls)
     try:
         return await _connect(target, addresses, settings, context)
     except ssl.SSLCertVerificationError as error:
+        contexts.forget()
         if error.verify_code not in (NOT_YET_VALID, EXPIRED):
             raise
-        details = await _both_times(target, addresses, settings, context)
+        details = await _both_times(target, addresses, settings)
         raise StepFailed(FailureReason.CERTIFICATE_NOT_VALID_NOW, details) from None
 
 
@@ -102,9 +105,7 @@ async def _connect(
     return connection
 
 
-async def _both_times(
-    target: Target, addresses: Sequence[AddressInfo], settings: Settings, context: ssl.SSLContext
-) -> str:
+async def _both_times(target: Target, addresses: Sequence[AddressInfo], settings: Settings) -> str:
     """Say when the certificate is valid and what this device believes the time to be.
 
     A refused handshake does not show the certificate, so the device makes one more that checks trust and name as ever
@@ -112,6 +113,7 @@ async def _both_times(
     """
     now = datetime.now(UTC)
     text = f"this device's clock says {now:%Y-%m-%dT%H:%M:%SZ}"
+    context = await asyncio.to_thread(tls_context, settings.tls)  # of its own: nothing else may ever use it
     context.verify_flags |= _NO_CHECK_TIME
     with contextlib.suppress(OSError):  # ssl.SSLError is one, too
         connection = await _connect(target, addresses, settings, context)

@@ -59,6 +59,18 @@ class Handshake:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """Ask `server`, beside the main connection of `attempt`, whether it would take the device.
+
+    Goes as far as authentication. Ends with Probed or ProbeFailed; `Disconnect` of that attempt ends it too.
+    """
+
+    attempt: int
+    server: Server
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
 class Disconnect:
     """Let go of everything that attempt holds: the step that runs, the connection, its subconnections."""
 
@@ -120,6 +132,7 @@ class Emit:
 Step = Resolve | Connect | Authenticate | Register | Handshake
 Effect = (
     Step
+    | Probe
     | Disconnect
     | SendMessage
     | SendPing

@@ -29,7 +29,7 @@ class ConnectionStateChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSwitchover:
-    """The device turned from one server to another after the first failed."""
+    """The device turned from one server to another: the first failed, or a switchback is configured."""
 
     name: ClassVar[str] = "server-switchover"
     old_server: str

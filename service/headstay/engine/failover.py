@@ -11,8 +11,10 @@ The rules, in the order in which they bind:
    The server that was lost comes last in that round, so a single server is dialled again at once, once.
 5. When every server has failed the device backs off, then begins at the top of the list.
 
-The device never turns back to an earlier server by itself. The backoff is forgotten only after a connection has stood
-for a while: a server that accepts and drops at once must not be dialled in a circle.
+The device never turns back to an earlier server by itself, unless `switchback` is configured and tells it to. The
+backoff is forgotten only after a connection has stood for a while: a server that accepts and drops at once must not be
+dialled in a circle. When a link, an address or a route of the device changes, a long wait ends and the backoff goes on
+with a few seconds; rules 1 and 2 bind all the same.
 """
 
 from __future__ import annotations
@@ -30,6 +32,13 @@ from headstay.engine.status import ServerStatus
 
 STABLE_AFTER = 60.0
 """Seconds for which a connection must have stood before its loss counts as the first trouble in a while."""
+
+
+BETWEEN_HOPES = 5.0
+"""Seconds from the begin of one attempt to another that a change of the device's network brings forward."""
+ROUND_OF_HOPE = 3
+"""The round at which the backoff goes on after such a change: up to 8 s. From round 0, a link that flaps all the time
+would make the device dial twice a second."""
 
 
 @dataclass(slots=True)
@@ -57,6 +66,8 @@ class Failover:
         self._failed: set[Place] = set()  # in this round
         self._dropped: set[Place] = set()  # lost since a connection was stable: the next loss counts as a failure
         self._next: Place | None = None  # None: the first of the list that may be dialled
+        self._banished = False  # whether the device was sent away, and has not dialled since
+        self._chosen_at = float("-inf")  # when the last attempt began, in monotonic seconds
 
     # what the machine asks ------------------------------------------------------------------------
 
@@ -66,11 +77,26 @@ class Failover:
         record = self._records[place_of(chosen)]
         record.last_attempt = now.wall
         self._next = None
+        self._banished = False
+        self._chosen_at = now.monotonic
         return chosen
 
-    def statuses(self, now: Instant, resume_at: float | None) -> tuple[ServerStatus, ...]:
-        """Return the servers as they are. `resume_at` is when the next attempt begins, where one is waited for."""
+    def may_be_dialled(self, server: Server, at: float) -> bool:
+        """Return whether a server does not want to be left alone at that moment."""
+        not_before = self._records[place_of(server)].not_before
+        return not_before is None or not_before <= at
+
+    def statuses(
+        self, now: Instant, resume_at: float | None, upcoming: tuple[Server, float] | None = None
+    ) -> tuple[ServerStatus, ...]:
+        """Return the servers as they are.
+
+        `resume_at` is when the next attempt begins, where one is waited for; `upcoming` is the server that will be
+        asked beside the connection, and when.
+        """
         planned = None if resume_at is None or not self._servers else self._planned() or self._first_open(resume_at)
+        if upcoming is not None:
+            planned, resume_at = upcoming
         statuses = []
         for order, server in enumerate(self._servers, start=1):
             record = self._records[place_of(server)]
@@ -104,6 +130,7 @@ class Failover:
         self._failed.clear()
         self._dropped.clear()
         self._next = None
+        self._banished = False
         for record in self._records.values():
             record.not_before = None
 
@@ -112,6 +139,17 @@ class Failover:
         self._rounds = 0
         for record in self._records.values():
             record.held = 0
+
+    def hope(self, resume_at: float | None, now: Instant) -> float | None:
+        """The device's network has changed. Returns when the wait until `resume_at`, if there is one, ends now."""
+        self._rounds = min(self._rounds, ROUND_OF_HOPE)
+        if resume_at is None or self._banished:
+            return resume_at
+        sooner = max(now.monotonic, self._chosen_at + BETWEEN_HOPES)
+        if sooner >= resume_at or self._first_open(sooner) is None:
+            return resume_at
+        self._next = None
+        return sooner
 
     def dialled(self, server: Server, address: str) -> None:
         """Note the address that answered."""
@@ -146,17 +184,36 @@ class Failover:
         self._next = place_of(server)
         return now.monotonic
 
+    def asked(self, server: Server, now: Instant) -> None:
+        """A server is asked beside the connection whether it would take the device."""
+        self._records[place_of(server)].last_attempt = now.wall
+
+    def answered_no(self, server: Server, reason: FailureReason, retry_after: float | None, now: Instant) -> None:
+        """The server that was asked would not, or was not reached."""
+        record = self._records.get(place_of(server))
+        if record is not None:
+            record.last_result, record.established = reason, False
+            self._hold(record, retry_after, now)
+
+    def turned_back(self, server: Server, stood_for: float, now: Instant) -> float:
+        """The device has left its connection for an earlier server. Returns when it dials there."""
+        self._weigh(stood_for)
+        self._failed.clear()
+        self._next = place_of(server)
+        return now.monotonic
+
     def sent_away(self, retry_after: float | None, now: Instant) -> float:
         """The device was replaced, unbound or removed. Returns when it may dial again."""
         self._failed.clear()
         self._next = None
+        self._banished = True
         return now.monotonic + backoff.banishment(retry_after, self._jitter.random())
 
     # the policy -----------------------------------------------------------------------------------
 
     def _plan(self, last: Server, now: Instant) -> float:
         for server in self._after(last):
-            if place_of(server) not in self._failed and self._open(server, now.monotonic):
+            if place_of(server) not in self._failed and self.may_be_dialled(server, now.monotonic):
                 self._next = place_of(server)
                 return now.monotonic
         self._failed.clear()
@@ -184,11 +241,7 @@ class Failover:
         return next((server for server in self._servers if place_of(server) == self._next), None)
 
     def _first_open(self, at: float) -> Server | None:
-        return next((server for server in self._servers if self._open(server, at)), None)
-
-    def _open(self, server: Server, at: float) -> bool:
-        not_before = self._records[place_of(server)].not_before
-        return not_before is None or not_before <= at
+        return next((server for server in self._servers if self.may_be_dialled(server, at)), None)
 
     def _hold(self, record: _Record, retry_after: float | None, now: Instant) -> None:
         if retry_after is None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from headstay.engine.actions import Action
 from headstay.engine.reasons import DownReason, FailureReason
+from headstay.engine.settings import Server
 from headstay.wire.messages import Message, Unknown
 
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
@@ -65,6 +66,14 @@ class ReportMade:
     body: dict[str, object]
     time: float
     """Seconds since the epoch."""
+
+
+# the network of the device -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChanged:
+    """A link, an address or a route of the device has changed: what failed before may work now."""
 
 
 # the timer ----------------------------------------------------------------------------------------
@@ -188,6 +197,29 @@ class SubconnectionEnded:
     """What went wrong; None when it ended in good order."""
 
 
+# questions to earlier servers, beside the main connection of `attempt` -----------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """The server that was asked would take the device: it has let it in."""
+
+    attempt: int
+    server: Server
+    token: str = field(repr=False)
+    expires_in: float
+    """Seconds for which the token may register."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeFailed:
+    """The server that was asked would not take the device, or was not reached."""
+
+    attempt: int
+    server: Server
+    failure: Failure
+
+
 OfAttempt = (
     Resolved
     | Connected
@@ -202,6 +234,10 @@ OfAttempt = (
     | ConnectionLost
     | SubconnectionOpened
     | SubconnectionEnded
+    | Probed
+    | ProbeFailed
 )
 """What carries an attempt's number."""
-Input = Started | Stopped | Configured | ReconnectRequested | CountersCleared | ReportMade | Tick | OfAttempt
+Input = (
+    Started | Stopped | Configured | ReconnectRequested | CountersCleared | ReportMade | LinkChanged | Tick | OfAttempt
+)

@@ -31,6 +31,7 @@ from headstay.engine.effects import (
     Effect,
     Emit,
     Handshake,
+    Probe,
     Register,
     Resolve,
     SendMessage,
@@ -50,6 +51,7 @@ from headstay.engine.settings import Identity, Server, Settings
 from headstay.engine.stages import ATTEMPTING, FAILED_STATE, RESTING, TIME_LIMIT, TIMED_OUT, Stage
 from headstay.engine.status import Status
 from headstay.engine.subconnections import Subconnections
+from headstay.engine.switchback import Switchback
 from headstay.errors import HeadstayError
 from headstay.wire import messages
 
@@ -101,6 +103,7 @@ class Machine:
         self._effects: list[Effect] = []
 
         self._failover = Failover(settings.servers, jitter)
+        self._switchback = Switchback(settings.hold_down, settings.servers)
         self._turning_from: Server | None = None  # the server whose trouble led to the next attempt
         self._resume_at: float | None = None  # when a resting state ends
         self._token: _Token | None = None
@@ -132,7 +135,7 @@ class Machine:
 
     def deadline(self) -> float | None:
         """Return when Tick is due, in monotonic seconds."""
-        deadlines = [self._resume_at, self._stage_ends_at, self._subconnections.deadline()]
+        deadlines = [self._resume_at, self._stage_ends_at, self._subconnections.deadline(), self._switchback.deadline()]
         if self._keepalive is not None:
             deadlines.append(self._keepalive.deadline())
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
@@ -151,7 +154,7 @@ class Machine:
         """Return the picture at this instant."""
         return Status(
             self._picture.status(self._settings, self.reports.account, now),
-            self._failover.statuses(now, self._resume_at),
+            self._failover.statuses(now, self._resume_at, self._switchback.upcoming()),
             self._subconnections.statuses(),
         )
 
@@ -209,6 +212,7 @@ class Machine:
         old = self._settings
         new = self._settings = reduce(lambda settings, action: action.applied_to(settings), given.actions, old)
         self._failover.configure(new.servers)
+        self._switchback.configure(new.hold_down, new.servers, now.monotonic)
         hopeful = change.reasons_to_dial_anew(old, new)
         if hopeful:
             self._failover.forget_backoff()
@@ -254,6 +258,9 @@ class Machine:
         if self._subconnections.established(telemetry.NAME):
             self._effects.append(WakeServices(telemetry.NAME))
 
+    def _hope(self, _: inputs.LinkChanged, now: Instant) -> None:
+        self._resume_at = self._failover.hope(self._resume_at, now)
+
     # the timer ------------------------------------------------------------------------------------
 
     def _begin(self, _: inputs.Tick, now: Instant) -> None:
@@ -291,6 +298,7 @@ class Machine:
             keepalive.pinged(now.monotonic)
             self._effects.append(SendPing())
         self._effects += self._subconnections.expire(now)
+        self._ask_earlier(now)
 
     # the steps of an attempt ----------------------------------------------------------------------
 
@@ -342,6 +350,7 @@ class Machine:
         self._keepalive = Keepalive(*intervals, now.monotonic)
         if self._picture.server is not None:
             self._failover.established(self._picture.server)
+            self._switchback.connected(self._picture.server, now.monotonic)
         self._picture.server_address = given.address
         self._enter(DeviceState.CONNECTED, now)
         self._effects += self._subconnections.news()  # the services may have changed since the registration
@@ -435,6 +444,27 @@ class Machine:
         server, stood_for = self._take_down(_Why(down=DownReason.KEEPALIVE_TIMEOUT), now, graceful=False)
         self._rest(self._failover.fell_silent(server, stood_for, now), now)
 
+    def _ask_earlier(self, now: Instant) -> None:
+        server = self._switchback.next(now.monotonic, lambda s: self._failover.may_be_dialled(s, now.monotonic))
+        if server is not None and self._attempt is not None:
+            self._failover.asked(server, now)
+            self._effects.append(Probe(self._attempt, server, self._settings))
+
+    def _probe_failed(self, given: inputs.ProbeFailed, now: Instant) -> None:
+        failure = given.failure
+        self._failover.answered_no(given.server, failure.reason, failure.retry_after, now)
+        self._switchback.refused(given.server)
+        self._ask_earlier(now)
+
+    def _probed(self, given: inputs.Probed, now: Instant) -> None:
+        if not self._switchback.accepted(given.server):
+            return
+        self._token = _Token(given.token, change.place_of(given.server), now.monotonic + given.expires_in)
+        # The model's reasons have none of its own for this: the configured policy asks for the new connection.
+        why = _Why(down=DownReason.RECONNECT_REQUESTED, details="switchback")
+        _, stood_for = self._take_down(why, now, graceful=True)
+        self._rest(self._failover.turned_back(given.server, stood_for, now), now)
+
     def _take_down(self, why: _Why, now: Instant, *, graceful: bool) -> tuple[Server, float]:
         """End the established connection. Returns its server and the seconds for which it stood."""
         if self._picture.server is None or self._picture.connected_at is None or why.down is None:
@@ -460,6 +490,7 @@ class Machine:
             return
         self._effects.append(Disconnect(self._attempt, reason, graceful))
         self._attempt = self._stage = self._stage_ends_at = self._keepalive = None
+        self._switchback.ended()
         self._effects += self._subconnections.main_connection_ended()
 
     def _anew(self, now: Instant) -> None:
@@ -521,6 +552,9 @@ TRANSITIONS: dict[tuple[DeviceState, type[Input]], Transition] = {
         (s, inputs.ReconnectRequested): Transition(Machine._reconnect, (_WAITING,))
         for s in (*RESTING, *ATTEMPTING, _CONNECTED)
     },
+    # the device's network
+    (_IDLE, inputs.LinkChanged): Transition(Machine._ignore),
+    **{(s, inputs.LinkChanged): Transition(Machine._hope) for s in (*RESTING, *ATTEMPTING, _CONNECTED)},
     # the timer
     (_IDLE, inputs.Tick): Transition(Machine._ignore),
     **{(s, inputs.Tick): Transition(Machine._begin, (_CONNECTING,)) for s in RESTING},
@@ -544,5 +578,7 @@ TRANSITIONS: dict[tuple[DeviceState, type[Input]], Transition] = {
     (_CONNECTED, inputs.ConnectionLost): Transition(Machine._lost, (_WAITING,)),
     (_CONNECTED, inputs.SubconnectionOpened): Transition(Machine._subconnection_opened),
     (_CONNECTED, inputs.SubconnectionEnded): Transition(Machine._subconnection_ended),
+    (_CONNECTED, inputs.ProbeFailed): Transition(Machine._probe_failed),
+    (_CONNECTED, inputs.Probed): Transition(Machine._probed, (_WAITING,)),
 }
 """(state, input) -> what is done. A pair that is not here cannot happen; it is an UnexpectedInput."""

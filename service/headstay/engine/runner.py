@@ -30,6 +30,7 @@ from headstay.engine.effects import (
     Emit,
     Handshake,
     OpenSubconnection,
+    Probe,
     Register,
     Resolve,
     SendMessage,
@@ -43,11 +44,13 @@ from headstay.engine.inputs import Input
 from headstay.engine.instant import Instant, read_clock
 from headstay.engine.log import log, log_event
 from headstay.engine.machine import Machine
+from headstay.engine.probe import ask
 from headstay.engine.services import SERVICES
 from headstay.engine.settings import Identity, Settings
 from headstay.engine.status import Status
 from headstay.engine.steps import Attempt
 from headstay.engine.subconnection import ServiceContext
+from headstay.engine.tls import TlsContexts
 from headstay.engine.websocket import CLOSE_WITHIN, close, why_closed
 from headstay.errors import WireError
 from headstay.wire import messages
@@ -79,6 +82,7 @@ class Engine:
         self._observe = observe
         self._clock = clock
         self._machine = Machine(identity, settings, jitter or random.Random())  # noqa: S311 -- spreads load, guards nothing
+        self._contexts = TlsContexts(clock)
         self._services = ServiceContext(self._machine.reports)
 
         self._inbox: deque[Input] = deque()
@@ -122,6 +126,10 @@ class Engine:
     def reconnect(self) -> None:
         """Connect anew, now, whatever was being waited for. Without server, or while disabled, nothing happens."""
         self._tell(inputs.ReconnectRequested())
+
+    def link_changed(self) -> None:
+        """A link, an address or a route of this device has changed: if waiting, try soon; forget a long backoff."""
+        self._tell(inputs.LinkChanged())
 
     def clear_counters(self) -> None:
         """Set every counter of the status to zero. Times and reasons stay."""
@@ -195,10 +203,12 @@ class Engine:
     def _perform(self, effect: Effect, now: Instant) -> None:
         match effect:
             case Resolve():
-                self._attempt = Attempt(effect, self._identity, self._tell)
+                self._attempt = Attempt(effect, self._identity, self._tell, self._contexts)
                 self._begin_step(effect)
             case Connect() | Authenticate() | Register() | Handshake():
                 self._begin_step(effect)
+            case Probe():
+                self._spawn(self._ask(effect), self._of_attempt)
             case Disconnect(reason=reason, graceful=graceful):
                 self._disconnect(reason, graceful=graceful)
             case SendMessage(message):
@@ -251,6 +261,9 @@ class Engine:
             self._spawn(self._write(attempt.main, self._outbox), self._of_attempt)
             self._spawn(self._read(attempt.number, attempt.main), self._of_attempt)
 
+    async def _ask(self, probe: Probe) -> None:
+        self._tell(await ask(probe, self._identity, self._contexts))
+
     def _disconnect(self, reason: str, *, graceful: bool) -> None:
         attempt, self._attempt = self._attempt, None
         # The task that runs right now may be one of them: it has told what it had to tell, and ends here.
@@ -300,7 +313,7 @@ class Engine:
     def _open(self, opening: OpenSubconnection) -> None:
         channel = Channel(opening, SERVICES[opening.service](self._services), self._clock)
         self._channels[opening.instance] = channel
-        task = asyncio.create_task(channel.run(self._machine.settings, self._tell))
+        task = asyncio.create_task(channel.run(self._machine.settings, self._contexts, self._tell))
         self._channel_tasks[opening.instance] = task
         task.add_done_callback(lambda _: self._forget(opening.instance, channel))
 

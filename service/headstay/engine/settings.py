@@ -77,6 +77,8 @@ class Settings:
     """Seconds between WebSocket pings."""
     source_address: str | None = None
     address_family: AddressFamily = AddressFamily.ANY
+    hold_down: float | None = None
+    """Seconds before the device tries to go back to an earlier server; None: it never does."""
     tls: Tls = field(default_factory=Tls)
     services: tuple[Service, ...] = ()
     """Configured services only; a known service without an entry is enabled."""

@@ -24,6 +24,7 @@ from headstay.engine.http import HttpConnection, Request
 from headstay.engine.inputs import AddressInfo, OfAttempt
 from headstay.engine.reasons import FailureReason
 from headstay.engine.settings import Identity, Settings
+from headstay.engine.tls import TlsContexts
 from headstay.engine.websocket import Url, upgrade, url_of
 from headstay.wire import AUTHENTICATE_PATH, MAIN_SUBPROTOCOL, REGISTER_PATH, messages, subprotocol_of
 from headstay.wire.scram import ClientProof
@@ -32,13 +33,16 @@ from headstay.wire.scram import ClientProof
 class Attempt:
     """The sockets of one attempt. Steps run one after another; `abort` closes whatever the attempt holds."""
 
-    def __init__(self, begin: Resolve, identity: Identity, tell: Callable[[OfAttempt], None]) -> None:
+    def __init__(
+        self, begin: Resolve, identity: Identity, tell: Callable[[OfAttempt], None], contexts: TlsContexts
+    ) -> None:
         self.number = begin.attempt
         self.main: ClientConnection | None = None
         """The main connection, once the handshake has succeeded."""
         self._settings = begin.settings
         self._identity = identity
         self._tell = tell
+        self._contexts = contexts
         self._target = target_of(begin.server.domain, begin.server.port)
         self._addresses: tuple[AddressInfo, ...] = ()
         self._http: HttpConnection | None = None
@@ -72,7 +76,7 @@ class Attempt:
             raise self._http.fault
         if self._http is None or not self._http.reusable:
             self.abort()
-            self._http = await dial(self._target, self._addresses, self._settings)
+            self._http = await dial(self._target, self._addresses, self._settings, self._contexts)
         return self._http
 
     async def _post(self, path: str, body: messages.Body, token: str | None = None) -> Answer:
@@ -120,7 +124,7 @@ class Attempt:
             http = await self._connection()
         else:
             self.abort()
-            self._http = http = await dial_url(url, self._settings)
+            self._http = http = await dial_url(url, self._settings, self._contexts)
         address = http.address
         self.main = await upgrade(http, url, MAIN_SUBPROTOCOL, sent=self._sent)
         self._http = None
@@ -128,15 +132,15 @@ class Attempt:
         return inputs.Handshaken(self.number, address)
 
 
-async def dial_url(url: Url, settings: Settings) -> HttpConnection:
+async def dial_url(url: Url, settings: Settings, contexts: TlsContexts) -> HttpConnection:
     """Dial the host that a URL names, by the same rules as the server itself."""
     target: Target = url.target
-    return await dial(target, await resolve(target, settings.address_family), settings)
+    return await dial(target, await resolve(target, settings.address_family), settings, contexts)
 
 
-async def open_subconnection(url: Url, service: str, settings: Settings) -> ClientConnection:
+async def open_subconnection(url: Url, service: str, settings: Settings, contexts: TlsContexts) -> ClientConnection:
     """Open the WebSocket of a subconnection. Raises what `failures.classify` knows."""
-    http = await dial_url(url, settings)
+    http = await dial_url(url, settings, contexts)
     try:
         return await upgrade(
             http, url, subprotocol_of(service), sent=lambda: None, ping_interval=settings.ping_interval

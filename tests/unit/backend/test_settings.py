@@ -30,6 +30,7 @@ def test_everything_configured() -> None:
         "<backup-server><domain>B</domain></backup-server><backup-server><domain>a</domain><port>2</port></backup-server>"
         "<keepalive-interval>10</keepalive-interval><ping-interval>600</ping-interval>"
         "<source-address>192.0.2.1</source-address><address-family>ipv4</address-family>"
+        "<switchback><mode>hold-down</mode><hold-down>300</hold-down></switchback>"
         f"<tls><trust-anchor>{PEM}</trust-anchor><client-certificate>{PEM}</client-certificate>"
         "<private-key>$aes-256-gcm$BBBB</private-key></tls>"
         "<service><name>telemetry</name><enabled>false</enabled></service><service><name>x</name></service>"
@@ -47,9 +48,14 @@ def test_everything_configured() -> None:
         ping_interval=600,
         source_address="192.0.2.1",
         address_family=AddressFamily.IPV4,
+        hold_down=300,
         tls=Tls((PEM,), PEM, "private-key $aes-256-gcm$BBBB"),
         services=(Service("telemetry", enabled=False), Service("x", enabled=True)),
     )
+
+
+def test_the_default_mode_never_switches_back() -> None:
+    assert settings("<switchback><mode>never</mode></switchback>").hold_down is None
 
 
 def test_backups_without_a_primary() -> None:

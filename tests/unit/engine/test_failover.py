@@ -159,3 +159,37 @@ def test_statuses_tell_which_server_is_next_and_when() -> None:
     a, b = failover.statuses(at(10), resume_at)
     assert (a.address, a.established, a.last_result, a.next_attempt) == ("192.0.2.1", True, None, None)
     assert b.next_attempt == 1_000_010
+
+
+def test_hope_ends_a_backoff_but_not_sooner_than_some_seconds_after_the_last_attempt() -> None:
+    failover = policy(A)
+    for _ in range(12):
+        failover.choose(at(100))
+        resume_at = failover.failed(A, BROKEN, None, at(100))
+    assert resume_at == 400
+    assert failover.hope(resume_at, at(101)) == 105
+    assert failover.hope(resume_at, at(200)) == 200
+    assert failover.failed(A, BROKEN, None, at(200)) == 208  # a long backoff is forgotten
+
+
+def test_hope_does_not_overrule_what_the_cloud_asked_for() -> None:
+    failover = policy(A)
+    failover.choose(at(0))
+    resume_at = failover.failed(A, FailureReason.SERVER_BUSY, 1000, at(0))
+    assert failover.hope(resume_at, at(500)) == resume_at
+    failover.restart()
+    failover.choose(at(600))
+    resume_at = failover.sent_away(None, at(601))
+    assert failover.hope(resume_at, at(602)) == resume_at
+
+
+def test_hope_leads_to_the_first_server_that_may_be_dialled() -> None:
+    failover = policy(A, B)
+    failover.choose(at(0))
+    failover.failed(A, FailureReason.SERVER_BUSY, 1000, at(0))
+    for _ in range(12):
+        failover.choose(at(0))
+        resume_at = failover.failed(B, BROKEN, None, at(0))
+    soon = failover.hope(resume_at, at(20))
+    assert soon == 20
+    assert failover.choose(at(soon)) == B

@@ -457,6 +457,37 @@ def test_stop_lets_go_of_everything_for_good() -> None:
     assert world.machine.deadline() is None
 
 
+# the device's network ---------------------------------------------------------------------------------
+
+
+def test_a_link_that_changes_ends_the_wait() -> None:
+    world = World(ONE, {"a.example": refusing(FailureReason.SOCKET_FAILED, Connect)}).start().advance(2000)
+    while world.machine.deadline() - world.now < 20:
+        world.step()
+    world.clouds["a.example"] = FakeCloud()
+    world.forget().give(inputs.LinkChanged())
+    assert world.dialled == []
+    world.advance(5.1)
+    assert (len(world.dialled), world.state) == (1, DeviceState.CONNECTED)
+
+
+def test_a_link_that_changes_all_the_time_causes_no_storm() -> None:
+    world = World(ONE, {"a.example": refusing(FailureReason.SOCKET_FAILED, Connect)}).start()
+    for _ in range(1000):
+        world.advance(0.1).give(inputs.LinkChanged())
+    assert len(world.dialled) <= 2 * 100 / 5
+
+
+@pytest.mark.parametrize("state", [DeviceState.IDLE, DeviceState.CONNECTING, DeviceState.CONNECTED])
+def test_a_link_that_changes_disturbs_nothing_else(state) -> None:
+    world = World(Settings() if state is DeviceState.IDLE else ONE, {"a.example": FakeCloud()}).start()
+    if state is not DeviceState.IDLE:
+        world.until(state)
+    deadline = world.machine.deadline()
+    assert world.give(inputs.LinkChanged()) == []
+    assert (world.state, world.machine.deadline()) == (state, deadline)
+
+
 # configuration ----------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 import pytest
 
 from fake_cloud import Authority, FakeCloud, Peer, ok, refused, server_context
-from headstay.engine.actions import SetEnabled, SetIntervals, SetPassword, SetServers, SetServices
+from headstay.engine.actions import SetEnabled, SetIntervals, SetPassword, SetServers, SetServices, SetTls
 from headstay.engine.events import AuthenticationFailure, ConnectionStateChange
 from headstay.engine.reasons import (
     DeviceState,
@@ -815,6 +815,46 @@ async def test_a_stalled_subconnection_does_not_delay_the_main_connection(lab) -
         sub.writer.transport.resume_reading()
 
 
+# TLS sessions ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_subconnections_and_later_connections_resume_the_tls_session(lab, version) -> None:
+    context = lab.context()
+    context.minimum_version = context.maximum_version = version
+    async with FakeCloud(context) as cloud:
+        device, main, _ = await telemetry(lab, cloud)
+        main.drop()
+        await device.until(lambda status: status.established_count == 2)
+        assert cloud.resumed == [False, True, True]
+
+
+async def test_other_tls_settings_begin_without_a_session(lab) -> None:
+    async with lab.cloud() as cloud:
+        device, _ = await established(lab, cloud)
+        device.engine.apply([SetTls(Tls((lab.authority.pem, Authority("another").pem)))])
+        await device.until(lambda status: status.established_count == 2)
+        assert cloud.resumed == [False, False]
+
+
+async def test_a_server_that_is_trusted_no_more_gets_no_second_connection(lab) -> None:
+    async with lab.cloud() as cloud:
+        device, _ = await established(lab, cloud)
+        device.engine.apply([SetTls(Tls((Authority("another").pem,)))])
+        status = await device.until(FAILED)
+        assert status.failure_reason is FailureReason.CERTIFICATE_UNTRUSTED
+
+
+async def test_a_session_is_for_its_server_only(lab) -> None:
+    async with lab.cloud() as one, lab.cloud(host="localhost") as two:
+        device, main = await established(lab, one)
+        one.answers[REGISTER_PATH] = lambda _: ok(messages.Registered(f"wss://{two.authority}/main", 1, 30.0))
+        main.drop()
+        await two.mains.get()
+        await device.until(lambda status: status.established_count == 2)
+        assert (one.resumed, two.resumed) == ([False, True], [False])
+
+
 # stopping, and the log ------------------------------------------------------------------------------
 
 
@@ -929,3 +969,18 @@ async def test_a_broken_machine_is_not_hidden(lab, caplog) -> None:
     assert record.exc_info[0] is ZeroDivisionError
     assert "Traceback" in caplog.text
     lab.devices.remove(device)
+
+
+async def test_a_link_that_changes_ends_a_long_wait(lab) -> None:
+    async with lab.cloud() as cloud:
+        cloud.answers[AUTHENTICATE_PATH] = lambda _: refused("unknown-serial")
+        device = lab.device(lab.settings(cloud))
+        await device.until(FAILED)
+        while (left := device.engine.status().servers[0].next_attempt - device.clock().wall) < 30:
+            attempts = device.connection.attempts
+            device.pass_time(max(left, 0.0))
+            await device.until(lambda s, n=attempts: s.attempts > n and s.state is State.UNCONNECTED)
+        del cloud.answers[AUTHENTICATE_PATH]
+        device.clock.ahead += 5
+        device.engine.link_changed()
+        await device.until(UP)

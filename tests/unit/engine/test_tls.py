@@ -5,8 +5,9 @@ import ssl
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from headstay.engine.instant import Instant
 from headstay.engine.settings import Tls
-from headstay.engine.tls import TlsSettingsError, tls_context
+from headstay.engine.tls import LONGEST_LIFE, TlsContexts, TlsSettingsError, tls_context
 
 
 @pytest.mark.parametrize("trusts_all", [True, False])
@@ -67,3 +68,28 @@ def test_a_key_that_does_not_fit_or_is_encrypted_is_refused_without_a_question(a
 def test_no_repr_shows_the_key(authority) -> None:
     pem = authority.issue(common_name="SN1")
     assert "PRIVATE KEY" not in repr(Tls((), pem.certificate, pem.key))
+
+
+# sessions -------------------------------------------------------------------------------------------
+
+
+def test_a_context_is_kept_for_the_same_settings_for_a_while(authority) -> None:
+    now = 0.0
+    contexts = TlsContexts(lambda: Instant(now, 0.0))
+    anchored = Tls((authority.pem,))
+    first = contexts.context(anchored)
+    now = LONGEST_LIFE - 1
+    assert contexts.context(Tls((authority.pem,))) is first
+    now = LONGEST_LIFE
+    second = contexts.context(anchored)
+    assert second is not first
+    assert contexts.context(Tls()) is not second
+    assert contexts.context(anchored) is not second
+    third = contexts.context(anchored)
+    contexts.forget()
+    assert contexts.context(anchored) is not third
+
+
+def test_the_server_is_verified_by_a_context_that_resumes(authority) -> None:
+    context = TlsContexts().context(Tls((authority.pem,)))
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)

@@ -1,0 +1,60 @@
+"""Asks a server whether it would take the device, beside the connection that stands: up to authentication, no further.
+
+Shell. It performs the first steps of an attempt with sockets of its own, under the same rules and time limits, and
+stops where registering would make the cloud count a new connection of this device.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from headstay.engine import inputs
+from headstay.engine.effects import Authenticate, Connect, Probe, Resolve, Step
+from headstay.engine.failures import StepFailed, classify
+from headstay.engine.inputs import OfAttempt
+from headstay.engine.settings import Identity
+from headstay.engine.stages import TIME_LIMIT, TIMED_OUT, Stage
+from headstay.engine.steps import Attempt
+from headstay.engine.tls import TlsContexts
+
+_STAGE = {Resolve: Stage.RESOLVING, Connect: Stage.CONNECTING, Authenticate: Stage.AUTHENTICATING}
+
+
+async def ask(probe: Probe, identity: Identity, contexts: TlsContexts) -> inputs.Probed | inputs.ProbeFailed:
+    """Ask the server; return what came of it. Whatever goes wrong is the answer; cancelling closes the connection."""
+    begin = Resolve(probe.attempt, probe.server, probe.settings)
+    attempt = Attempt(begin, identity, _unheard, contexts)
+    try:
+        return await _steps(attempt, begin, probe)
+    except Exception as error:  # noqa: BLE001 -- the supervisor: one place classifies every failure
+        return inputs.ProbeFailed(probe.attempt, probe.server, classify(error))
+    finally:
+        attempt.abort()
+
+
+async def _steps(attempt: Attempt, begin: Resolve, probe: Probe) -> inputs.Probed:
+    step: Resolve | Connect | Authenticate = begin
+    while True:
+        match await _in_time(attempt, step):
+            case inputs.Resolved(addresses=addresses):
+                step = Connect(probe.attempt, addresses)
+            case inputs.Connected():
+                step = Authenticate(probe.attempt)
+            case inputs.Authenticated(token=token, expires_in=expires_in):
+                return inputs.Probed(probe.attempt, probe.server, token, expires_in)
+
+
+async def _in_time(attempt: Attempt, step: Step) -> OfAttempt:
+    stage = _STAGE[type(step)]
+    limit = asyncio.timeout(TIME_LIMIT[stage])
+    try:
+        async with limit:
+            return await attempt.perform(step)
+    except TimeoutError:
+        if not limit.expired():
+            raise  # the system's own
+        raise StepFailed(TIMED_OUT[stage], f"no result within {TIME_LIMIT[stage]:g} s") from None
+
+
+def _unheard(_: OfAttempt) -> None:
+    """How far a question has come is no news of the connection."""
