@@ -57,7 +57,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _run(arguments: argparse.Namespace) -> int:
     demo = _Demo(arguments.state_dir.absolute(), arguments.cloud_port, arguments.netconf_port)
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGINT too: a shell that starts the demo in the background has it ignored, and `kill -INT` must stop it.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     try:
         demo.start()
         demo.wait()
