@@ -26,7 +26,8 @@ def test_every_rule_is_for_a_node_that_there_is() -> None:
 
 @pytest.mark.parametrize("path", sorted(RULES))
 def test_a_missing_rule_is_found(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(RULES, path)
+    # Not monkeypatch.delitem: undoing that puts the path at the end, and the table's order is the order of the actions.
+    monkeypatch.setattr("headstay.backend.rules.RULES", {other: rule for other, rule in RULES.items() if other != path})
     assert uncovered(device_model().schema) == [path]
     with pytest.raises(StartupError, match=f"no rule says what a change of {path} does"):
         Backend(device_model(), Vault(bytes(32)))
