@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lxml import etree
@@ -21,6 +21,7 @@ from headstay.datastore.access import Access, Requester
 from headstay.datastore.commit import Backend, bring_into_force
 from headstay.datastore.disk import Disk
 from headstay.datastore.edit import EditOptions, edit, edited
+from headstay.datastore.events import DatastoreEvent
 from headstay.datastore.model import Model
 from headstay.datastore.secrets import Vault, protected, without_clear_secrets
 from headstay.errors import ErrorInfo, InUse, InvalidValue, LockDenied, NetconfError, OperationFailed, RpcErrors
@@ -51,6 +52,8 @@ class Parts:
     vault: Vault
     access: Access
     backend: Backend
+    observe: Callable[[DatastoreEvent], None] = lambda _: None
+    """Called in the loop's thread after what it tells of is in force and durable; never waits, never raises."""
 
 
 class Datastores:
