@@ -22,8 +22,9 @@ from headstay.datastore.model import Model
 from headstay.datastore.secrets import Vault
 from headstay.datastore.stores import Datastores, Parts
 from headstay.netconf.framing import Deframer, Framing, frame
+from headstay.netconf.limits import Limits
 from headstay.netconf.operations import Context
-from headstay.netconf.server import Address, Limits, NetconfServer, Settings
+from headstay.netconf.server import Address, NetconfServer, Settings
 from headstay.netconf.sessions import Service
 
 NC = f'xmlns="{xml.NETCONF}"'
@@ -80,9 +81,12 @@ def tree_of(*documents: str) -> etree._Element:
     return edited(model().schema, model().empty(), config)
 
 
+def make_parts(disk: Any = None) -> Parts:
+    return Parts(model(), disk or MemoryDisk(), Vault(bytes(32)), Access("admin"), AgreeingBackend())  # type: ignore[arg-type]
+
+
 def make_datastores(*documents: str, with_startup: bool = False) -> Datastores:
-    parts = Parts(model(), MemoryDisk(), Vault(bytes(32)), Access("admin"), AgreeingBackend())  # type: ignore[arg-type]
-    return Datastores(parts, tree_of(*documents), None, with_startup=with_startup)
+    return Datastores(make_parts(), tree_of(*documents), None, with_startup=with_startup)
 
 
 STATE = f"""
@@ -179,7 +183,9 @@ async def running_server(directory: Path, **changes: Any) -> AsyncIterator[Netco
     }
     address = Address(["127.0.0.1"], 0, directory / "host_key")
     settings = Settings(
-        changes.pop("address", address), directory / "netconf.sock", Limits(**changes.pop("limits", {}))
+        changes.pop("address", address),
+        directory / "netconf.sock",
+        Limits(**{"failed_login_delay": 0, **changes.pop("limits", {})}),
     )
     authenticator = changes.pop("authenticator", None) or OnePassword()
     assert not changes

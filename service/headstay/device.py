@@ -10,7 +10,6 @@ import contextlib
 import datetime
 import json
 import logging
-import os
 import signal
 import uuid
 from collections.abc import Callable, Sequence
@@ -39,7 +38,9 @@ from headstay.engine.netlink import LinkWatch
 from headstay.engine.runner import Engine
 from headstay.engine.settings import Identity, Settings
 from headstay.errors import StartupError
+from headstay.netconf import host_key
 from headstay.netconf import server as netconf
+from headstay.netconf.host_key import PublicKey
 from headstay.netconf.server import NetconfServer
 from headstay.netconf.sessions import Service
 from headstay.netconf.ssh import Address
@@ -108,8 +109,8 @@ class _Device:
         engine = self._engine(self._backend.settings(datastores.read(Name.RUNNING)))
         self._backend.performs_with(engine.apply)
         dhcp.tells(_told_by(engine))
-        host_key = _host_key(self._state_dir / "ssh_host_ed25519_key")
-        server = self._netconf(datastores, engine, dhcp, host_key)
+        public_key = host_key.made(self._state_dir / host_key.FILE_NAME)
+        server = self._netconf(datastores, engine, dhcp)
         await server.start()
         link = asyncio.create_task(engine.run(), name="engine")
         watch = LinkWatch(engine.link_changed)
@@ -117,7 +118,7 @@ class _Device:
         # Only now: a hook that finds no socket has left its event in a file by then.
         leases = asyncio.create_task(dhcp.run(self._state_dir), name="dhcp")
         try:
-            self._announce(server, host_key)
+            self._announce(server, public_key)
             await asyncio.wait((link, waiting), return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
@@ -139,7 +140,7 @@ class _Device:
         engine = Engine(identity, settings, observe=observe)
         return engine
 
-    def _netconf(self, datastores: Datastores, engine: Engine, dhcp: Dhcp, host_key: Path) -> NetconfServer:
+    def _netconf(self, datastores: Datastores, engine: Engine, dhcp: Dhcp) -> NetconfServer:
         library = library_tree(self._model.modules, datastores.names)
 
         def state(_: Requester) -> etree._Element:
@@ -147,18 +148,18 @@ class _Device:
             return overlaid(self._model.schema, state_tree(engine.status()), learned, library)
 
         listen = self._configuration.netconf
-        settings = netconf.Settings(Address(listen.listen, listen.port, host_key), self._state_dir / SOCKET_NAME)
+        address = Address(listen.listen, listen.port, self._state_dir / host_key.FILE_NAME)
+        settings = netconf.Settings(address, self._state_dir / SOCKET_NAME, listen.limits)
         rpcs = Rpcs(self._model, engine, dhcp).table()
         service = Service(datastores, state, lambda: datetime.datetime.now(datetime.UTC), rpcs)
         return NetconfServer(settings, service, _Users(datastores))
 
-    def _announce(self, server: NetconfServer, host_key: Path) -> None:
+    def _announce(self, server: NetconfServer, public_key: PublicKey) -> None:
         """Say where the device is to be reached, on the log and in `device.json`."""
-        key = asyncssh.read_private_key(host_key)
         facts = {
             "netconf-port": server.port,
             "netconf-socket": str(self._state_dir / SOCKET_NAME),
-            "host-key": key.export_public_key().decode().strip(),
+            "host-key": f"{public_key.line} headstay",
         }
         aside = self._state_dir / ".device.json"
         try:
@@ -166,7 +167,7 @@ class _Device:
             aside.replace(self._state_dir / "device.json")
         except OSError as error:  # a convenience for scripts; the device works without it
             _log.error("device.json cannot be written: %s", error.strerror)
-        _log.info("NETCONF on port %d, host key %s", server.port, key.get_fingerprint())
+        _log.info("NETCONF on port %d, host key %s", server.port, public_key.fingerprint)
 
 
 class _Users:
@@ -197,17 +198,3 @@ def _told_by(engine: Engine) -> Callable[[DhcpChange, float], None]:
 def _boot_id() -> str:
     """Return what tells one boot of the kernel from another."""
     return _KERNEL_BOOT_ID.read_text().strip()
-
-
-def _host_key(file: Path) -> Path:
-    """Make the SSH host key (ed25519, mode 0600) if there is none. Returns the file."""
-    try:
-        if not file.exists():
-            key = asyncssh.generate_private_key("ssh-ed25519", comment="headstay")
-            aside = file.with_name(f".{file.name}")
-            with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
-                stream.write(key.export_private_key())
-            aside.replace(file)
-    except OSError as error:
-        raise StartupError(f"the SSH host key {file} cannot be made: {error.strerror}") from None
-    return file

@@ -13,6 +13,7 @@ import msgspec
 
 from headstay import toml
 from headstay.errors import StartupError
+from headstay.netconf.limits import Limits
 from headstay.wire import SERIAL_PATTERN
 
 DEFAULT_FILE = Path("/etc/headstay/device.toml")
@@ -32,6 +33,8 @@ class Netconf(_Table, frozen=True):
     """Addresses."""
     port: int = 830
     """RFC 6242's port. 0 takes a free one, which `device.json` in the state directory then names."""
+    limits: Limits = Limits()
+    """`[netconf.limits]`: what the server takes on."""
 
 
 class FirstUser(_Table, frozen=True):
@@ -88,6 +91,8 @@ def _complaint(found: DeviceFile) -> str | None:
             ipaddress.ip_address(address)
         except ValueError:
             return f"netconf.listen: {address!r} is not an IP address"
+    if found.netconf.limits.reserved >= found.netconf.limits.sessions:
+        return "netconf.limits.reserved: expected less than sessions, or nobody but root could have one"
     if not found.first_user.name or not found.first_user.name.isprintable():
         return "first-user.name: expected a name without control characters"
     if found.first_user.password == "$0$":  # noqa: S105 - the empty password is what is refused

@@ -48,7 +48,7 @@ class XmlError(HeadstayError):
     """A document that is not well formed, or that uses what is never accepted (DOCTYPE, entities, too much of all)."""
 
 
-def parse(octets: bytes) -> etree._Element:
+def parse(octets: bytes, most_elements: int = MOST_NODES) -> etree._Element:
     """Parse one document, without comments and processing instructions. Raises XmlError; resolves and loads nothing."""
     _check_encoding(octets)
     if b"<!DOCTYPE" in octets:
@@ -60,7 +60,7 @@ def parse(octets: bytes) -> etree._Element:
         raise XmlError(f"not well-formed XML: {_cause(error)}") from None
     if root.getroottree().docinfo.internalDTD is not None:
         raise XmlError("a document type declaration is not accepted")
-    _check_amounts(octets, root)
+    _check_amounts(octets, root, most_elements)
     return root
 
 
@@ -73,10 +73,10 @@ def _check_encoding(octets: bytes) -> None:
         raise XmlError(f"the document declares the encoding {declared[1][:40]!a}; only UTF-8 is accepted")
 
 
-def _check_amounts(octets: bytes, root: etree._Element) -> None:
+def _check_amounts(octets: bytes, root: etree._Element, most_elements: int) -> None:
     # Counting octets is next to nothing and rules out almost every document; only the others are gone through again.
-    if octets.count(b"<") > MOST_NODES and sum(1 for _ in root.iter()) > MOST_NODES:
-        raise XmlError(f"more than {MOST_NODES} elements in one document")
+    if octets.count(b"<") > most_elements and sum(1 for _ in root.iter()) > most_elements:
+        raise XmlError(f"more than {most_elements} elements in one document")
     if octets.count(b"=") > MOST_ATTRIBUTES and _MANY_ATTRIBUTES(root):
         raise XmlError(f"more than {MOST_ATTRIBUTES} attributes on one element")
     if octets.count(b"xmlns") > MOST_IN_SCOPE and _deepest_scope(octets) > MOST_IN_SCOPE:

@@ -15,8 +15,9 @@ from fakes_netconf import MOMENT, is_ok, make_datastores, no_state, running_serv
 from headstay import xml
 from headstay.datastore.access import Requester, Source
 from headstay.errors import StartupError
+from headstay.netconf.limits import Limits
 from headstay.netconf.local import LocalListener
-from headstay.netconf.sessions import Limits, Service, Sessions
+from headstay.netconf.sessions import Service, Sessions
 
 WHO = f'<who xmlns="{xml.HCM}"/>'
 

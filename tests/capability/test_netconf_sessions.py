@@ -31,6 +31,7 @@ from headstay import xml
 from headstay.datastore.access import Requester
 from headstay.datastore.stores import Name
 from headstay.errors import StartupError
+from headstay.netconf.login_delay import LoginDelay
 from headstay.netconf.ssh import Address, _origin
 
 LOCK = "<lock><target><running/></target></lock>"
@@ -363,9 +364,35 @@ async def test_guessing_ends_the_connection(tmp_path: Path) -> None:
     assert guesser.guesses == 6
 
 
-async def test_a_connection_without_a_session_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headstay.netconf.ssh.IDLE_CONNECTION", 0)
-    async with running_server(tmp_path) as server, ssh_connection(server) as connection:
+async def test_the_answer_to_a_wrong_password_takes_longer_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    failed = LoginDelay.failed
+
+    def noted(delay: LoginDelay, origin: str, now: float) -> float:
+        waits.append(failed(delay, origin, now))
+        return 0
+
+    monkeypatch.setattr(LoginDelay, "failed", noted)
+    async with running_server(tmp_path, limits={"failed_login_delay": 1}) as server:
+        for _ in range(3):
+            with pytest.raises(asyncssh.PermissionDenied):
+                async with ssh_connection(server, password="wrong"):
+                    pass
+        assert waits == [1, 2, 4]  # on different connections from one address
+        async with ssh_connection(server):
+            pass
+        assert waits == [1, 2, 4]  # the right one never waits
+        with pytest.raises(asyncssh.PermissionDenied):
+            async with ssh_connection(server, password="wrong"):
+                pass
+    assert waits == [1, 2, 4, 1]
+
+
+async def test_a_connection_without_a_session_is_closed(tmp_path: Path) -> None:
+    limits = {"connection_idle_timeout": 0}
+    async with running_server(tmp_path, limits=limits) as server, ssh_connection(server) as connection:
         await asyncio.wait_for(connection.wait_closed(), 10)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from headstay import device_file
 from headstay.errors import StartupError
+from headstay.netconf.limits import Limits
 
 SMALLEST = 'serial = "SN-1"\n[first-user]\nname = "admin"\npassword = "$0$x"\n'
 
@@ -30,9 +33,29 @@ def test_relative_state_directory_counts_from_the_file(tmp_path: Path) -> None:
     assert load(tmp_path, f'state-dir = "here"\n{SMALLEST}').state_dir == tmp_path / "here"
 
 
+def test_every_limit_can_be_set_and_has_a_default(tmp_path: Path) -> None:
+    assert load(tmp_path, SMALLEST).netconf.limits == Limits()
+    names = [field.encode_name for field in msgspec.structs.fields(Limits)]
+    seconds = [name for name in names if name.endswith(("timeout", "delay"))]
+    chosen = {name: 0.5 if name in seconds else 70_000 + n for n, name in enumerate(names)} | {"reserved": 7}
+    lines = "".join(f"{name} = {value}\n" for name, value in chosen.items())
+    found = load(tmp_path, f"{SMALLEST}[netconf.limits]\n{lines}").netconf.limits
+    assert msgspec.to_builtins(found) == chosen
+
+
+def test_the_readme_shows_every_limit_with_its_default() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    [table] = re.findall(r"```toml\n\[netconf\.limits\]\n(.*?)```", readme, re.DOTALL)
+    assert msgspec.toml.decode(table) == msgspec.to_builtins(Limits())
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
+        (SMALLEST + "[netconf.limits]\nsessions = 0\n", "netconf.limits.sessions: Expected `int` >= 1"),
+        (SMALLEST + "[netconf.limits]\nhello-timeout = 0\n", "netconf.limits.hello-timeout:"),
+        (SMALLEST + "[netconf.limits]\nsessoins = 9\n", "sessoins"),
+        (SMALLEST + "[netconf.limits]\nsessions = 8\n", "netconf.limits.reserved:"),
         (SMALLEST.replace("SN-1", "-SN"), "serial:"),
         (SMALLEST.replace("SN-1", "S" * 64), "serial:"),
         (SMALLEST.replace("SN-1", "S\\nN"), "serial:"),

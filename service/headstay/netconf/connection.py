@@ -65,8 +65,13 @@ class Connection:
         channel: Channel,
         execute: Callable[[etree._Element], Awaitable[Reply]],
         ended: Callable[[Connection], None],
+        *,
+        unread_timeout: float = 60,
     ) -> None:
-        """`ended` is called once, when the session is over and its last operation has ended."""
+        """`ended` is called once, when the session is over and its last operation has ended.
+
+        `unread_timeout` is for how many seconds the client may leave unread what was sent to it.
+        """
         self.session = session
         self.closing = asyncio.Event()
         """Set when the session is over."""
@@ -82,6 +87,8 @@ class Connection:
         self._reading = True
         self._writable = asyncio.Event()
         self._writable.set()
+        self._unread_timeout = unread_timeout
+        self._unread_since: float | None = None
 
     def start(self) -> None:
         """Open the session; call it once the transport is ready."""
@@ -111,12 +118,16 @@ class Connection:
     def pause_writing(self) -> None:
         """Note that the client does not read what was sent. Until it does it gets no reply and is not read from."""
         self._writable.clear()
+        self._unread_since = self._loop.time()
         self._regulate_reading()
+        self._set_timer()
 
     def resume_writing(self) -> None:
         """Note that the client reads again."""
         self._writable.set()
+        self._unread_since = None
         self._regulate_reading()
+        self._set_timer()
 
     # the session
 
@@ -170,14 +181,31 @@ class Connection:
     # its timer and its appetite
 
     def _set_timer(self) -> None:
+        due = None if self.closing.is_set() else self._deadline()
         if self._timer is not None:
+            if due is not None and self._timer.when() <= due:
+                return  # it will look again then; most deadlines move with every request and never come
             self._timer.cancel()
             self._timer = None
-        if self.closing.is_set():
-            if not self._lost:
-                self._timer = self._loop.call_later(CLOSE_GRACE, self._channel.abort)
-        elif (due := self.session.deadline()) is not None:
-            self._timer = self._loop.call_at(due, self._handle, Tick())
+        if due is not None:
+            self._timer = self._loop.call_at(due, self._check_time)
+        elif self.closing.is_set() and not self._lost:
+            self._timer = self._loop.call_later(CLOSE_GRACE, self._channel.abort)
+
+    def _deadline(self) -> float | None:
+        due = self.session.deadline()
+        if self._unread_since is None:
+            return due
+        unread_due = self._unread_since + self._unread_timeout
+        return unread_due if due is None else min(due, unread_due)
+
+    def _check_time(self) -> None:
+        self._timer = None
+        if self._unread_since is not None and self._loop.time() >= self._unread_since + self._unread_timeout:
+            self._handle(Killed(Termination.DROPPED, "its client does not read what is sent to it"))
+            self._channel.abort()  # closing would wait for that client
+        else:
+            self._handle(Tick())
 
     def _regulate_reading(self) -> None:
         if self.closing.is_set():

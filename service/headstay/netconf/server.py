@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from headstay.netconf.limits import Limits
 from headstay.netconf.local import LocalListener
-from headstay.netconf.sessions import Limits, Service, Sessions
+from headstay.netconf.sessions import Service, Sessions
 from headstay.netconf.ssh import Address, Authenticator, SshListener
 
 STOPPING: Final = 5.0

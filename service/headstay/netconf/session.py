@@ -17,12 +17,11 @@ from typing import Any, Final
 from headstay import xml
 from headstay.errors import ErrorType, HeadstayError, MalformedMessage, NetconfError, OperationFailed, RpcErrors, TooBig
 from headstay.netconf import messages
-from headstay.netconf.framing import MOST_OCTETS, Deframer, Framing, FramingError, MessageTooBig, frame
+from headstay.netconf.framing import Deframer, Framing, FramingError, MessageTooBig, frame
+from headstay.netconf.limits import Limits
 from headstay.netconf.messages import BASE_1_1, BadHello, Reply, Rpc
 from headstay.netconf.statistics import Counters
 
-HELLO_TIMEOUT: Final = 30.0
-"""Seconds within which a client has to send its <hello>."""
 MOST_WAITING: Final = 65_536
 """Octets that may wait while an rpc runs; after that no more are asked for."""
 
@@ -91,6 +90,8 @@ class Killed:
     """The session shall end at once."""
 
     termination: Termination = Termination.KILLED
+    reason: str = "ended by the server"
+    """For the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +133,7 @@ Effect = Send | Execute | CloseTransport
 class Session:
     """One session. Give it every input as it comes, and carry out the effects in their order."""
 
-    def __init__(
-        self,
-        session_id: int,
-        capabilities: Sequence[str],
-        *,
-        hello_timeout: float = HELLO_TIMEOUT,
-        most_octets: int = MOST_OCTETS,
-    ) -> None:
+    def __init__(self, session_id: int, capabilities: Sequence[str], limits: Limits | None = None) -> None:
         self.session_id = session_id
         self.capabilities = tuple(capabilities)
         self.client_capabilities: frozenset[str] = frozenset()
@@ -148,9 +142,10 @@ class Session:
         self.termination: Termination | None = None
         """Why the session ended; None while it lasts."""
         self._state = State.NEW
-        self._deframer = Deframer(most_octets)
-        self._hello_timeout = hello_timeout
-        self._hello_due: float | None = None
+        self._limits = limits or Limits()
+        self._deframer = Deframer(self._limits.message_octets)
+        self._quiet_since = 0.0
+        """When the session opened, or a request or its reply last went by."""
         self._peer_closed = False
         self._opening = b""
         """The start tag of the reply to the rpc that runs."""
@@ -167,7 +162,12 @@ class Session:
 
     def deadline(self) -> float | None:
         """Return when `Tick` is due, in the seconds of `now`; None if there is nothing to wait for."""
-        return self._hello_due if self._state is State.GREETING else None
+        match self._state:
+            case State.GREETING:
+                return self._quiet_since + self._limits.hello_timeout
+            case State.READY if self._limits.idle_timeout:
+                return self._quiet_since + self._limits.idle_timeout
+        return None
 
     def handle(self, input: Input, now: float) -> list[Effect]:
         """Take in one input at time `now` (seconds, monotonic) and return what to do.
@@ -186,11 +186,13 @@ class Session:
 
     def _open(self, _input: Opened, now: float) -> list[Effect]:
         self._state = State.GREETING
-        self._hello_due = now + self._hello_timeout
+        self._quiet_since = now
         hello = messages.hello(self.session_id, self.capabilities)
         return [Send(frame(hello, Framing.END_OF_MESSAGE))]
 
-    def _receive(self, input: Octets, _now: float) -> list[Effect]:
+    def _receive(self, input: Octets, now: float) -> list[Effect]:
+        if self._state is not State.GREETING:  # the time for <hello> runs from the start, however slowly it comes
+            self._quiet_since = now
         waiting = self._deframer.receive(input.octets)
         return [] if self._state is State.RUNNING else self._go_on(waiting)
 
@@ -201,21 +203,23 @@ class Session:
     def _lose(self, _input: Lost, _now: float) -> list[Effect]:
         return self._end(Termination.DROPPED, "the connection is lost")
 
-    def _reply(self, input: Replied, _now: float) -> list[Effect]:
+    def _reply(self, input: Replied, now: float) -> list[Effect]:
         self._state = State.READY
+        self._quiet_since = now
         effects = [self._answer(self._opening, input.outcome)]
         if isinstance(input.outcome, Reply) and input.outcome.ends_session:
             return [*effects, *self._end(Termination.CLOSED, "closed by its client")]
         return effects + self._go_on(self._deframer.messages())
 
     def _kill(self, input: Killed, _now: float) -> list[Effect]:
-        return self._end(input.termination, "ended by the server")
+        return self._end(input.termination, input.reason)
 
     def _check_time(self, _input: Tick, now: float) -> list[Effect]:
         due = self.deadline()
         if due is None or now < due:
             return []
-        return self._end(Termination.TIMEOUT, "no hello from the client in time")
+        late = "no hello from the client in time" if self._state is State.GREETING else "idle for too long"
+        return self._end(Termination.TIMEOUT, late)
 
     # messages
 
@@ -251,7 +255,7 @@ class Session:
         root = None
         try:
             # White space around a message is no part of it, but an XML declaration after it would be an error.
-            root = xml.parse(message.strip())
+            root = xml.parse(message.strip(), self._limits.message_elements)
             rpc = messages.read_rpc(root)
         except xml.XmlError as error:
             return [self._refuse(None, self._malformed(str(error)))]

@@ -18,36 +18,15 @@ from headstay.datastore.access import Requester, Source
 from headstay.datastore.stores import Datastores
 from headstay.netconf.capabilities import capabilities
 from headstay.netconf.connection import Channel, Connection
-from headstay.netconf.framing import MOST_OCTETS
+from headstay.netconf.limits import Limits
 from headstay.netconf.operations import Context, ModelRpc, StateFunction, execute
 from headstay.netconf.operations.monitoring import ServerState, SessionState, Transport, netconf_state
-from headstay.netconf.session import HELLO_TIMEOUT, Session, Termination
+from headstay.netconf.session import Session, Termination
 from headstay.netconf.statistics import Counters, Statistics
 
 _LARGEST_SESSION_ID = 4_294_967_295
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one server takes on."""
-
-    unauthenticated: int = 64
-    """SSH connections whose user has not been authenticated yet."""
-    unauthenticated_of_address: int = 32
-    """Those of them that come from one address: enough for many clients behind one NAT, too few to keep others out."""
-    sessions: int = 256
-    """NETCONF sessions, whatever they come in by."""
-    sessions_of_user: int = 64
-    """Those of them that one user may have; also the SSH connections of one user."""
-    reserved: int = 8
-    """Those of `sessions` that are kept for recovery sessions."""
-    message_octets: int = MOST_OCTETS
-    hello_timeout: float = HELLO_TIMEOUT
-    """Seconds for a client's <hello>."""
-    login_timeout: float = 30
-    """Seconds for a client to authenticate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +90,14 @@ class Sessions:
         session_id = self._next_id()
         requester = Requester(peer.user, session_id, peer.source, peer.recovery)
         context = Context(self._service.datastores, requester, self, self._service.state, self._service.rpcs)
-        session = Session(
-            session_id,
-            self._capabilities,
-            hello_timeout=self._limits.hello_timeout,
-            most_octets=self._limits.message_octets,
+        session = Session(session_id, self._capabilities, self._limits)
+        connection = Connection(
+            session,
+            channel,
+            functools.partial(execute, context),
+            self._ended,
+            unread_timeout=self._limits.unread_timeout,
         )
-        connection = Connection(session, channel, functools.partial(execute, context), self._ended)
         self._live[session_id] = _Live(peer, connection, self._service.clock())
         self._statistics.in_sessions += 1
         _log.info("session %d: %s from %s (%s)", session_id, peer.user, peer.host or "here", peer.source.value)

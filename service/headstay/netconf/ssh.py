@@ -22,16 +22,12 @@ from asyncssh.kex import get_kex_algs
 from headstay.datastore.access import Source
 from headstay.errors import StartupError
 from headstay.netconf.connection import Connection
+from headstay.netconf.limits import Limits
+from headstay.netconf.login_delay import LoginDelay
 from headstay.netconf.operations.monitoring import SSH
-from headstay.netconf.sessions import Limits, Peer, Sessions
+from headstay.netconf.sessions import Peer, Sessions
 
 SUBSYSTEM: Final = "netconf"
-IDLE_CONNECTION: Final = 30.0
-"""Seconds that an authenticated SSH connection may be without a NETCONF session."""
-MOST_FAILURES: Final = 6
-"""Failed attempts to authenticate on one connection."""
-MOST_CHANNELS: Final = 32
-"""Channels on one connection."""
 
 _ALGORITHMS: Final[dict[str, Any]] = {
     # No finite-field exchange (slow, and on its way out), no chacha20 (asyncssh takes twice the time for it), no SHA-1.
@@ -95,6 +91,7 @@ class _Doors:
     sessions: Sessions
     authenticator: Authenticator
     limits: Limits
+    delay: LoginDelay
     connections: set[_SshConnection]
 
     def refusal(self, host: str) -> str | None:
@@ -127,7 +124,7 @@ class SshListener:
     """The SSH side of the server."""
 
     def __init__(self, sessions: Sessions, authenticator: Authenticator, limits: Limits) -> None:
-        self._doors = _Doors(sessions, authenticator, limits, set())
+        self._doors = _Doors(sessions, authenticator, limits, LoginDelay(limits.failed_login_delay), set())
         self._acceptors: list[asyncssh.SSHAcceptor] = []
 
     @property
@@ -237,7 +234,14 @@ class _SshConnection(asyncssh.SSHServer):
         return True
 
     async def validate_password(self, username: str, password: str) -> bool:
-        return self._judged(username, await self._doors.authenticator.verify_password(username, password))
+        right = await self._doors.authenticator.verify_password(username, password)
+        origin = _origin(self.host)
+        if right:
+            self._doors.delay.succeeded(origin)
+        else:
+            # Only the answer to a wrong one waits: nobody is kept out by what others guess.
+            await asyncio.sleep(self._doors.delay.failed(origin, asyncio.get_running_loop().time()))
+        return self._judged(username, right)
 
     def public_key_auth_supported(self) -> bool:
         return True
@@ -258,7 +262,7 @@ class _SshConnection(asyncssh.SSHServer):
 
     def session_requested(self) -> _SshChannel:
         refusal = self._doors.sessions.refusal(self.user or "")
-        if refusal is None and len(self._channels) >= MOST_CHANNELS:
+        if refusal is None and len(self._channels) >= self._doors.limits.sessions_of_connection:
             refusal = "too many sessions on one connection"
         if refusal is not None:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_RESOURCE_SHORTAGE, f"{refusal}, try again later")
@@ -281,7 +285,7 @@ class _SshConnection(asyncssh.SSHServer):
         if not right:
             self._failures += 1
             _log.warning("login of %r from %s failed", user, self.host)
-            if self._failures >= MOST_FAILURES and self._ssh is not None:
+            if self._failures >= self._doors.limits.login_failures and self._ssh is not None:
                 self._ssh.disconnect(asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "too many failed attempts")
         return right
 
@@ -290,7 +294,9 @@ class _SshConnection(asyncssh.SSHServer):
             self._idle.cancel()
             self._idle = None
         if idle and self._ssh is not None:
-            self._idle = asyncio.get_running_loop().call_later(IDLE_CONNECTION, self._ssh.close)
+            self._idle = asyncio.get_running_loop().call_later(
+                self._doors.limits.connection_idle_timeout, self._ssh.close
+            )
 
 
 def _public_data(line: str) -> bytes | None:

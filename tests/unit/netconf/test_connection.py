@@ -12,6 +12,7 @@ from fakes_netconf import BOTH, NC, MemoryChannel, hello, tag
 from headstay.errors import DataExists
 from headstay.netconf.connection import Connection
 from headstay.netconf.framing import Deframer, Framing, frame
+from headstay.netconf.limits import Limits
 from headstay.netconf.messages import OK, Reply
 from headstay.netconf.session import Session, Termination
 
@@ -21,12 +22,14 @@ GET = frame(f'<rpc {NC} message-id="1"><get/></rpc>'.encode(), Framing.CHUNKED)
 class Stage:
     """A connection after hello. Operations wait until they are told what comes of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, unread_timeout: float = 60) -> None:
         self.channel = MemoryChannel()
         self.running: list[asyncio.Future[Reply]] = []
         self.ended: list[Connection] = []
         session = Session(1, BOTH)
-        self.connection = Connection(session, self.channel, self._execute, self.ended.append)
+        self.connection = Connection(
+            session, self.channel, self._execute, self.ended.append, unread_timeout=unread_timeout
+        )
         self.connection.start()
         self.connection.received(frame(hello(*BOTH), Framing.END_OF_MESSAGE))
         self.channel.written = b""
@@ -154,7 +157,7 @@ async def test_a_transport_that_does_not_close_is_cut(monkeypatch: pytest.Monkey
 
 async def test_a_client_without_hello_is_dropped_at_the_deadline() -> None:
     channel, ended = MemoryChannel(), []  # type: ignore[var-annotated]
-    session = Session(1, BOTH, hello_timeout=0)
+    session = Session(1, BOTH, Limits(hello_timeout=0))
 
     async def nothing(operation: etree._Element) -> Reply:
         raise AssertionError
@@ -165,6 +168,25 @@ async def test_a_client_without_hello_is_dropped_at_the_deadline() -> None:
     assert channel.told == ["close"]
     assert session.termination is Termination.TIMEOUT
     ended[0].lost()
+
+
+async def test_a_client_that_reads_nothing_is_cut_at_the_deadline() -> None:
+    stage = Stage(unread_timeout=0)
+    stage.connection.pause_writing()
+    await stage.settle()
+    assert stage.channel.told == ["pause_reading", "close", "abort"]
+    assert stage.connection.session.termination is Termination.DROPPED
+
+
+async def test_a_client_that_reads_again_in_time_keeps_its_session() -> None:
+    stage = Stage(unread_timeout=0)
+    stage.connection.pause_writing()
+    stage.connection.resume_writing()
+    await stage.settle()
+    assert stage.channel.told == ["pause_reading", "resume_reading"]
+    await stage.ask()
+    await stage.finish()
+    assert len(stage.replies()) == 1
 
 
 async def test_the_log_names_the_session_and_no_content(caplog: pytest.LogCaptureFixture) -> None:

@@ -13,6 +13,7 @@ from fakes_netconf import BOTH, NC, hello, tag
 from headstay import xml
 from headstay.errors import DataExists, DataMissing, RpcErrors
 from headstay.netconf.framing import Deframer, Framing, frame
+from headstay.netconf.limits import Limits
 from headstay.netconf.messages import OK, Reply
 from headstay.netconf.session import (
     TRANSITIONS,
@@ -42,7 +43,7 @@ class Talk:
 
     def __init__(self, *capabilities: str, **options: Any) -> None:
         self.framing = Framing.CHUNKED if BOTH[1] in (capabilities or BOTH) else Framing.END_OF_MESSAGE
-        self.session = Session(1, BOTH, **options)
+        self.session = Session(1, BOTH, Limits(**options))
         self.session.handle(Opened(), 0)
         assert self.give(frame(hello(*(capabilities or BOTH)), Framing.END_OF_MESSAGE)) == []
 
@@ -119,8 +120,37 @@ def test_a_client_has_thirty_seconds_for_its_hello() -> None:
     assert session.termination is Termination.TIMEOUT
 
 
-def test_after_hello_there_is_no_deadline() -> None:
-    talk = Talk()
+def test_an_idle_session_ends_once_its_time_is_over() -> None:
+    talk = Talk(idle_timeout=100)
+    session = talk.session
+    assert session.deadline() == 100
+    session.handle(Octets(frame(GET, Framing.CHUNKED)), 50)
+    assert session.deadline() is None  # an rpc that runs is not idle, however long it takes
+    assert session.handle(Tick(), 500) == []
+    session.handle(Replied(OK), 600)
+    assert session.deadline() == 700
+    assert session.handle(Tick(), 699) == []
+    assert kinds(session.handle(Tick(), 700)) == [CloseTransport]
+    assert session.termination is Termination.TIMEOUT
+
+
+def test_a_slow_hello_gets_no_more_time() -> None:
+    session = Session(1, BOTH, Limits(hello_timeout=30))
+    session.handle(Opened(), 0)
+    session.handle(Octets(b"<hello"), 29)
+    assert kinds(session.handle(Tick(), 30)) == [CloseTransport]
+
+
+def test_a_message_of_too_many_elements_is_refused_and_the_session_goes_on() -> None:
+    talk = Talk(message_elements=1000)
+    many = f'<rpc {NC} message-id="1"><get>{"<a/>" * 1000}</get></rpc>'.encode()
+    [effect] = talk.say(many)
+    assert tag(talk.read(effect)) == "malformed-message"
+    assert kinds(talk.say(GET)) == [Execute]
+
+
+def test_without_a_time_limit_an_idle_session_stays() -> None:
+    talk = Talk(idle_timeout=0)
     assert talk.session.deadline() is None
     assert talk.session.handle(Tick(), 1e9) == []
 
@@ -202,7 +232,7 @@ def test_wrong_framing_ends_the_session_after_what_came_before() -> None:
 
 
 def test_a_message_too_big_is_said_so_and_ends_the_session() -> None:
-    talk = Talk(most_octets=1000)
+    talk = Talk(message_octets=1000)
     effects = talk.give(b"\n#1001\n")
     assert kinds(effects) == [Send, CloseTransport]
     assert tag(talk.read(effects[0])) == "too-big"

@@ -13,8 +13,9 @@ from headstay.datastore.access import Requester, Source
 from headstay.datastore.stores import Name
 from headstay.netconf.connection import Connection
 from headstay.netconf.framing import Framing, frame
+from headstay.netconf.limits import Limits
 from headstay.netconf.operations.monitoring import SSH
-from headstay.netconf.sessions import Limits, Peer, Service, Sessions
+from headstay.netconf.sessions import Peer, Service, Sessions
 
 
 class Server:

@@ -1,0 +1,95 @@
+"""What takes long never runs on the event loop, whatever a client asks for: a watchdog looks at the thread."""
+
+from __future__ import annotations
+
+import pkgutil
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes_netconf import CLOUD, USERS, is_ok, make_parts, running_server, tree_of, unix_client
+from headstay import xml
+from headstay.datastore.disk import Disk
+from headstay.datastore.stores import Datastores
+
+SLOW = (
+    "headstay.datastore.model.Model.validate",
+    "headstay.datastore.stores.edit",
+    "headstay.datastore.stores.edited",
+    "headstay.datastore.commit.difference",
+    "headstay.datastore.disk.Disk._save",
+    "headstay.datastore.passwords.hash_password",
+    "headstay.datastore.passwords.hash_matches",
+)
+"""Whatever computes for milliseconds, or waits for a disk."""
+
+
+class Watchdog:
+    """Notes in which threads each of the slow ones ran."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.threads: dict[str, set[int]] = {name: set() for name in SLOW}
+        for name in SLOW:
+            self._watch(monkeypatch, name)
+
+    def _watch(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        owner, _, attribute = name.rpartition(".")
+        original: Callable[..., Any] = getattr(_found(owner), attribute)
+
+        def watched(*arguments: Any, **options: Any) -> Any:
+            self.threads[name].add(threading.get_ident())
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(_found(owner), attribute, watched)
+
+
+def _found(name: str) -> Any:
+    return pkgutil.resolve_name(name)
+
+
+def edit(target: str, content: str) -> str:
+    return f"<edit-config><target><{target}/></target><config>{content}</config></edit-config>"
+
+
+CONFIG = f'<cloud-management xmlns="{xml.HCM}"><ping-interval>%d</ping-interval></cloud-management>'
+USER = f"""<system xmlns="{xml.SYSTEM}"><authentication><user><name>new</name><password>$0$clear</password></user>
+</authentication></system>"""
+REQUESTS = (
+    edit("candidate", CONFIG % 70),
+    edit("candidate", USER),
+    edit("candidate", USER),  # compared with the hash that is there now
+    "<validate><source><candidate/></source></validate>",
+    "<commit/>",
+    edit("running", CONFIG % 71),
+    "<copy-config><target><startup/></target><source><running/></source></copy-config>",
+    f"<copy-config><target><candidate/></target><source><config>{CONFIG % 72}</config></source></copy-config>",
+    "<commit/>",
+    "<delete-config><target><startup/></target></delete-config>",
+)
+
+
+async def test_nothing_slow_runs_on_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(tmp_path / "datastore.db")
+    datastores = Datastores(make_parts(disk=disk), tree_of(CLOUD, USERS), None, with_startup=True)
+    watchdog = Watchdog(monkeypatch)
+    async with running_server(tmp_path, datastores=datastores), unix_client(tmp_path) as client:
+        await client.greet()
+        for request in REQUESTS:
+            assert is_ok(await client.rpc(request)), request
+    disk.close()
+    with sqlite3.connect(tmp_path / "datastore.db") as saved:
+        [(content,)] = saved.execute("SELECT content FROM datastore WHERE name = 'running'")
+    assert b"<ping-interval>72<" in content
+    assert [name for name, threads in watchdog.threads.items() if not threads] == []
+    assert [name for name, threads in watchdog.threads.items() if threading.get_ident() in threads] == []
+
+
+async def test_the_watchdog_sees_what_runs_on_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    watchdog = Watchdog(monkeypatch)
+    tree = tree_of(CLOUD)
+    _found("headstay.datastore.stores.edited")(make_parts().model.schema, make_parts().model.empty(), tree)
+    assert watchdog.threads["headstay.datastore.stores.edited"] == {threading.get_ident()}
