@@ -1,0 +1,142 @@
+"""Real Ansible plays against a real device and a real cloud: every option, the examples, twice, and in check mode."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from end_to_end.processes import Cloud, Device
+
+ROOT = Path(__file__).parents[3]
+PEERS = ROOT / ".peers"
+PLAYS = Path(__file__).parent / "plays"
+EXAMPLES = ROOT / "examples" / "ansible"
+SECRET = "a-secret-that-nobody-may-see"
+LIMIT = 150
+"""Seconds for one run of a play; none takes half of it."""
+
+pytestmark = pytest.mark.skipif(
+    not (PEERS / "installed").exists(), reason="Ansible is not here; tools/peers installs it"
+)
+
+
+class Ansible:
+    """ansible-playbook on one device."""
+
+    def __init__(self, directory: Path, device: Device, cloud: Cloud) -> None:
+        directory.mkdir()
+        self._directory = directory
+        variables: dict[str, Any] = {
+            "ansible_connection": "ansible.netcommon.netconf",
+            "ansible_host": "127.0.0.1",
+            "ansible_port": device.port,
+            "ansible_user": "admin",
+            "ansible_password": device.PASSWORD,
+            "ansible_host_key_checking": False,
+            "ansible_python_interpreter": str(PEERS / "bin" / "python"),
+            "cloud_servers": ["localhost", "backup.invalid"],
+            "cloud_port": cloud.port,
+            "cloud_password": SECRET,
+            "cloud_trust_anchor": cloud.trust_anchor,
+        }
+        inventory = {"devices": {"hosts": {"sw-1": variables}}}
+        (directory / "inventory.json").write_text(json.dumps(inventory))
+
+    def play(self, file: Path, *arguments: str, fails: bool = False) -> dict[str, Any]:
+        """Run a play; return what the JSON callback said. Nothing that was printed may hold the secret."""
+        done = subprocess.run(
+            [PEERS / "bin" / "ansible-playbook", "--inventory", self._directory / "inventory.json", file, *arguments],
+            env={
+                "PATH": f"{PEERS / 'bin'}:{os.environ['PATH']}",
+                "HOME": str(self._directory),
+                "LANG": "C.UTF-8",
+                "ANSIBLE_COLLECTIONS_PATH": str(PEERS / "collections"),
+                "ANSIBLE_HOME": str(self._directory / "home"),
+                "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
+                "ANSIBLE_LOG_PATH": str(self._directory / "log"),
+                "ANSIBLE_PERSISTENT_LOG_MESSAGES": "false",
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+        printed = done.stdout + done.stderr
+        assert SECRET not in printed
+        assert (done.returncode != 0) is fails, printed
+        [recap] = [line for line in done.stdout.splitlines() if line.startswith("sw-1")]
+        counts = dict(word.split("=") for word in recap.partition(":")[2].split())
+        return {"printed": printed, **{name: int(count) for name, count in counts.items()}}
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[Device]:
+    made = Device(tmp_path / "device", "SN-1", "startup = true\n")
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Cloud]:
+    made = Cloud(tmp_path / "cloud")
+    made.add("SN-1", SECRET)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def ansible(tmp_path: Path, device: Device, cloud: Cloud) -> Ansible:
+    return Ansible(tmp_path / "ansible", device, cloud)
+
+
+def test_every_option_that_works_against_any_server(ansible: Ansible, device: Device) -> None:
+    found = ansible.play(PLAYS / "every_option.yml")
+    assert found["failed"] == 0
+    assert found["ignored"] == 3  # the three that must fail, and say why
+
+
+def test_the_example_connects_the_device_and_a_second_run_changes_nothing(
+    ansible: Ansible, device: Device, tmp_path: Path
+) -> None:
+    play = copied(EXAMPLES, tmp_path) / "cloud-connection.yml"
+    before = ansible.play(play, "--check", "--diff")
+    assert before["changed"] == 1
+    assert device.state()["state"] == "unconnected"  # check mode has changed nothing
+    # Without no_log the difference is shown, and must show no secret either.
+    play.write_text(play.read_text().replace("no_log: true", "no_log: false"))
+    first = ansible.play(play, "--diff")
+    assert first["changed"] == 1
+    assert "$aes-256-gcm$" in first["printed"]
+    assert device.state()["state"] == "established"
+    connected_at = device.state()["connected-at"]
+    second = ansible.play(play, "--diff")
+    assert second["changed"] == 0
+    assert device.state()["connected-at"] == connected_at
+    assert ansible.play(play, "--check", "--diff")["changed"] == 0
+
+
+def test_the_safe_example_confirms_what_works_and_takes_back_what_does_not(
+    ansible: Ansible, device: Device, tmp_path: Path
+) -> None:
+    play = copied(EXAMPLES, tmp_path) / "safely.yml"
+    ansible.play(play)
+    assert device.state()["server-domain"] == "localhost"
+    # Two tries instead of eighteen: this server never answers, and the session's end takes the change back.
+    text = play.read_text().replace("retries: 18", "retries: 1").replace("delay: 5", "delay: 0")
+    play.write_text(text)
+    wrong = ansible.play(play, "-e", '{"cloud_servers": ["nowhere.invalid"]}', fails=True)
+    assert wrong["failed"] == 1
+    assert device.state()["server-domain"] == "localhost"
+
+
+def copied(examples: Path, directory: Path) -> Path:
+    """The examples as a user takes them over."""
+    return Path(shutil.copytree(examples, directory / "examples"))
