@@ -26,6 +26,8 @@ DefaultOperation = Literal["merge", "replace", "none"]
 OPERATION = f"{{{xml.NETCONF}}}operation"
 INSERT, KEY, VALUE = (f"{{urn:ietf:params:xml:ns:yang:1}}{name}" for name in ("insert", "key", "value"))
 _OPERATIONS = ("merge", "replace", "create", "delete", "remove")
+TAGGED = "{urn:ietf:params:xml:ns:netconf:default:1.0}default"
+"""The attribute that marks a default value (RFC 6243 section 6)."""
 _PLACING = {INSERT, KEY, VALUE}
 _KNOWN_ATTRIBUTES = {OPERATION, *_PLACING}
 
@@ -132,6 +134,11 @@ class _Edit:
         if operation == "none":
             return
         value = _value(node, source, target)
+        if _is_tagged(node, source, value, target):
+            # RFC 6243 section 4.5.2: a default that is said to be one is as if nobody had set it.
+            if existing is not None:
+                self.siblings.remove(target, node, existing)
+            return
         if existing is not None:
             existing.addnext(value)
             target.remove(existing)
@@ -271,6 +278,8 @@ class _Edit:
 
 def _operation_of(source: etree._Element, node: SchemaNode, target: etree._Element, inherited: Operation) -> Operation:
     for name in source.attrib:
+        if name == TAGGED and node.kind is Kind.LEAF and node.defaults:
+            continue
         if name not in _KNOWN_ATTRIBUTES and not str(name).startswith("{http://www.w3.org/"):
             hint = "; operation belongs in the NETCONF base namespace" if name == "operation" else ""
             raise refuse.attribute("unknown", node, target, str(name), f"unexpected attribute{hint}")
@@ -284,6 +293,18 @@ def _operation_of(source: etree._Element, node: SchemaNode, target: etree._Eleme
     if node.parent is not None and node.name in node.parent.keys and operation in ("delete", "remove"):
         raise refuse.attribute("bad", node, target, OPERATION, "a key cannot be deleted; delete its entry")
     return operation  # type: ignore[return-value]  # membership was checked above
+
+
+def _is_tagged(node: SchemaNode, source: etree._Element, value: etree._Element, target: etree._Element) -> bool:
+    """Return whether the attribute `default` says that this is the default value. Raises NetconfError if it is not."""
+    tagged = source.get(TAGGED, "false")
+    if tagged not in ("true", "false", "1", "0"):
+        raise refuse.attribute("bad", node, target, TAGGED, "default is true or false")
+    if tagged in ("false", "0"):
+        return False
+    if node.defaults != (value.text or "",):
+        raise refuse.value(node, target, NotAValue("it is marked as the default value, and is another"))
+    return True
 
 
 def _value(node: SchemaNode, source: etree._Element, target: etree._Element) -> etree._Element:

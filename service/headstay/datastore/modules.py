@@ -31,6 +31,7 @@ MODULES = (
         features=("writable-running", "candidate", "rollback-on-error", "validate", "xpath"),
     ),
     ModuleUse("ietf-netconf-monitoring"),
+    ModuleUse("ietf-netconf-with-defaults"),
     ModuleUse("ietf-yang-library"),
     ModuleUse("ietf-datastores"),
     ModuleUse("ietf-system", features=("authentication", "local-users")),

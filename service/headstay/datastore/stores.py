@@ -19,6 +19,7 @@ from headstay import xml
 from headstay.datastore import overlay
 from headstay.datastore.access import Access, Requester
 from headstay.datastore.commit import Backend, bring_into_force
+from headstay.datastore.defaults import BASIC_MODE, DefaultsMode, with_defaults
 from headstay.datastore.disk import Disk
 from headstay.datastore.edit import EditOptions, edit, edited
 from headstay.datastore.events import DatastoreEvent
@@ -128,8 +129,14 @@ class Datastores:
             if outcome.errors:
                 raise RpcErrors(outcome.errors)
 
-    async def copy(self, requester: Requester, source: Name | etree._Element, target: Name) -> None:
-        """Replace a datastore with another one, or with a given configuration (RFC 6241 section 7.3)."""
+    async def copy(
+        self, requester: Requester, source: Name | etree._Element, target: Name, mode: DefaultsMode = BASIC_MODE
+    ) -> None:
+        """Replace a datastore with another one, or with a given configuration (RFC 6241 section 7.3).
+
+        `mode` says what becomes of default values on the way (RFC 6243 section 4.5.3). A default that is marked as one
+        is as if nobody had set it, so `report-all-tagged` copies what `explicit` does.
+        """
         if source is target:
             raise InvalidValue(f"the source and the target of a copy are both {target.value}")
         if not isinstance(source, Name):
@@ -137,6 +144,8 @@ class Datastores:
         async with self._turn:
             self._free_for(requester, target)
             tree = await self._source(source)
+            if mode is not DefaultsMode.REPORT_ALL_TAGGED:
+                tree = await asyncio.to_thread(with_defaults, self.model.schema, tree, mode)
             if target is not Name.CANDIDATE:
                 await asyncio.to_thread(self.model.validate, tree)
             await self._install(target, tree)

@@ -10,6 +10,7 @@ from headstay.datastore.edit import EditOptions
 from headstay.datastore.stores import Name
 from headstay.errors import ErrorType, InvalidValue
 from headstay.netconf.messages import OK, Reply
+from headstay.netconf.operations import with_defaults
 from headstay.netconf.operations.context import Context
 from headstay.netconf.operations.parameters import Parameters
 
@@ -35,12 +36,13 @@ async def edit_config(context: Context, operation: etree._Element) -> Reply:
 
 async def copy_config(context: Context, operation: etree._Element) -> Reply:
     """Replace a whole datastore by another, or by a configuration given in the rpc."""
-    parameters = Parameters(operation, ("target", "source"))
+    parameters = Parameters(operation, ("target", "source"), augmented=with_defaults.PARAMETER)
     target = parameters.datastore("target", context.datastores.names)
     source = parameters.datastore_or_config("source", context.datastores.names)
     if source is target:
         raise InvalidValue("source and target are the same datastore", type=ErrorType.PROTOCOL)
-    await context.datastores.copy(context.requester, source, target)
+    mode = with_defaults.requested(parameters)
+    await context.datastores.copy(context.requester, source, target, mode)
     return OK
 
 

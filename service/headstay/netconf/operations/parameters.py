@@ -6,7 +6,7 @@ some clients send.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from lxml import etree
 
@@ -27,15 +27,25 @@ from headstay.errors import (
 class Parameters:
     """The children of one element, each at most once."""
 
-    def __init__(self, element: etree._Element, allowed: Collection[str], namespace: str = xml.NETCONF) -> None:
-        """`allowed` are the local names. Raises a NetconfError for a child that is not allowed or stands twice."""
+    def __init__(
+        self,
+        element: etree._Element,
+        allowed: Collection[str],
+        namespace: str = xml.NETCONF,
+        augmented: Mapping[str, str] | None = None,
+    ) -> None:
+        """`allowed` are the local names; `augmented` those that other modules add, with their namespaces.
+
+        Raises a NetconfError for a child that is not allowed or stands twice.
+        """
+        augmented = augmented or {}
         self._element = element
         self._found: dict[str, etree._Element] = {}
         for child in element:
             name = xml.local_name(child)
-            if xml.namespace(child) not in ("", namespace):
+            if xml.namespace(child) not in ("", augmented.get(name, namespace)):
                 raise _unknown_namespace(child)
-            if name not in allowed:
+            if name not in allowed and name not in augmented:
                 raise unknown_element(child)
             if name in self._found:
                 info = [ErrorInfo("bad-element", name)]
