@@ -32,7 +32,7 @@ from headstay.datastore.overlay import overlaid
 from headstay.datastore.secrets import Vault, protected
 from headstay.datastore.stores import Datastores, Name, Parts
 from headstay.device_file import SOCKET_NAME, DeviceFile
-from headstay.engine.events import DhcpChange, Event
+from headstay.engine.events import ConnectionStateChange, DhcpChange, Event
 from headstay.engine.log import log_event
 from headstay.engine.netlink import LinkWatch
 from headstay.engine.runner import Engine
@@ -45,7 +45,8 @@ from headstay.netconf.server import NetconfServer
 from headstay.netconf.sessions import Service
 from headstay.netconf.ssh import Address
 from headstay.netconf.yang_library import library_tree
-from headstay.state_directory import DATASTORE, SECRETS_KEY, StateDirectory
+from headstay.report_store import ReportFile
+from headstay.state_directory import DATASTORE, REPORTS, SECRETS_KEY, StateDirectory
 
 _log = logging.getLogger("headstay.device")
 
@@ -82,7 +83,11 @@ class _Device:
         try:
             datastores = await self._load(disk)
             dhcp = Dhcp(self._model, self._vault, self._backend, disk)
-            await self._serve(datastores, dhcp, stopped)
+            reports = ReportFile(self._state_dir / REPORTS)
+            try:
+                await self._serve(datastores, dhcp, reports, stopped)
+            finally:
+                await reports.close()
         finally:
             disk.close()
 
@@ -105,8 +110,8 @@ class _Device:
         config.append(access.first_user_config(user.name, user.password, user.authorized_keys))
         return await protected(self._vault, self._model.schema, config, self._model.empty())
 
-    async def _serve(self, datastores: Datastores, dhcp: Dhcp, stopped: asyncio.Event) -> None:
-        engine = self._engine(self._backend.settings(datastores.read(Name.RUNNING)))
+    async def _serve(self, datastores: Datastores, dhcp: Dhcp, reports: ReportFile, stopped: asyncio.Event) -> None:
+        engine = self._engine(self._backend.settings(datastores.read(Name.RUNNING)), reports)
         self._backend.performs_with(engine.apply)
         dhcp.tells(_told_by(engine))
         public_key = host_key.made(self._state_dir / host_key.FILE_NAME)
@@ -130,14 +135,16 @@ class _Device:
             await engine.stop()
             await link
 
-    def _engine(self, settings: Settings) -> Engine:
+    def _engine(self, settings: Settings, reports: ReportFile) -> Engine:
         configuration = self._configuration
         identity = Identity(configuration.serial, configuration.model, f"headstay {__version__}", str(uuid.uuid4()))
 
         def observe(event: Event, time: float) -> None:
             engine.report(report_body(event), time)
+            if isinstance(event, ConnectionStateChange):
+                reports.connection_changed(event, time)
 
-        engine = Engine(identity, settings, observe=observe)
+        engine = Engine(identity, settings, observe=observe, store=reports, interrupted=reports.interrupted())
         return engine
 
     def _netconf(self, datastores: Datastores, engine: Engine, dhcp: Dhcp) -> NetconfServer:

@@ -12,6 +12,7 @@ from headstay.errors import StartupError
 
 DATASTORE = "datastore.db"
 SECRETS_KEY = "secrets.key"
+REPORTS = "reports.db"
 _LOCK = "lock"
 
 

@@ -512,6 +512,39 @@ async def test_service_that_is_disabled_and_enabled_is_offered_with_a_fresh_tick
     assert (await receive(telemetry))["type"] == "report-ack"
 
 
+async def test_reports_that_a_restarted_cloud_gets_again_are_stored_once(tmp_path: Path) -> None:
+    async with cloud_in(tmp_path / "state") as cloud, device_of(cloud, "SW-1") as device:
+        await cloud.add("SW-1")
+        telemetry = await device.telemetry(await device.connect())
+        for sequence in (1, 2):
+            await send(telemetry, report(sequence))
+            await receive(telemetry)  # the device does not live to see it
+    async with cloud_in(tmp_path / "state") as cloud, device_of(cloud, "SW-1") as device:
+        telemetry = await device.telemetry(await device.connect())
+        for sent in (report(1), report(2), report(3), report(1, "b2")):
+            await send(telemetry, sent)
+            acknowledged = {"type": "report-ack", "boot-id": sent["boot-id"], "sequence": sent["sequence"]}
+            assert await receive(telemetry) == acknowledged
+        stored = await cloud.server.registry.reports("sw-1")
+    assert [(r.boot_id, r.sequence) for r in stored] == [("b1", 1), ("b1", 2), ("b1", 3), ("b2", 1)]
+
+
+async def test_serial_that_is_removed_and_added_again_begins_anew(cloud: Cloud, device: Device) -> None:
+    """Its reports went with it; what the device still has comes, from whatever number on, and once."""
+    await cloud.add("SW-1")
+    telemetry = await device.telemetry(await device.connect())
+    for sequence in (1, 2):
+        await send(telemetry, report(sequence))
+        await receive(telemetry)
+    await cloud.server.administration.remove("sw-1")
+    await cloud.add("SW-1")
+    telemetry = await device.telemetry(await device.connect())
+    for sequence in (2, 3, 3):
+        await send(telemetry, report(sequence))
+        assert (await receive(telemetry))["sequence"] == sequence
+    assert [r.sequence for r in await cloud.server.registry.reports("sw-1")] == [2, 3]
+
+
 async def test_device_that_is_removed_in_the_middle_of_it(cloud: Cloud, device: Device) -> None:
     await cloud.add("SW-1")
     telemetry = await device.telemetry(await device.connect())

@@ -28,6 +28,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
     "headstay.device": EVERYTHING,
     "headstay.device_file": frozenset({"headstay.errors", "headstay.toml", "headstay.wire", "headstay.netconf.limits"}),
     "headstay.errors": frozenset(),
+    "headstay.report_store": frozenset({"headstay.engine", "headstay.wire", "headstay.errors"}),
     "headstay.state_directory": frozenset({"headstay.errors"}),
     "headstay.toml": frozenset({"headstay.errors"}),
     "headstay.xml": frozenset({"headstay.errors"}),

@@ -25,6 +25,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -44,6 +45,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from headstay.cloud.telemetry import MOST_BOOTS
 from headstay.errors import HeadstayError, StartupError, WireError
 from headstay.wire import SERIAL_PATTERN
 from headstay.wire.messages import Report
@@ -110,6 +112,16 @@ _reports = Table(
     Column("received_at", UtcDateTime, nullable=False),
     Column("body", JSON, nullable=False),
     UniqueConstraint("folded", "boot_id", "sequence"),
+)
+# Apart from `report`: what was stored once is not stored again, however long ago it was deleted to make room.
+_boots = Table(
+    "report_boot",
+    _metadata,
+    Column("folded", String(63), ForeignKey("device.folded", ondelete="CASCADE"), primary_key=True),
+    Column("boot_id", String(64), primary_key=True),
+    Column("last", BigInteger, nullable=False),  # the highest sequence number that was stored
+    Column("used", BigInteger, nullable=False),  # of one device's boots, that with the highest sent last
+    Index("report_boot_used", "folded", "used"),
 )
 
 
@@ -279,11 +291,11 @@ class Registry:
     # reports ------------------------------------------------------------------------------------------
 
     async def store_report(self, folded: str, report: Report, now: datetime.datetime) -> bool:
-        """Store a report, durably when this returns; a report that is there already is left as it is.
+        """Store a report, durably when this returns, unless it was stored before; then nothing changes.
 
-        Returns False if the serial was removed. Whatever its boot-id, at most REPORTS_KEPT of the serial stay.
+        Returns False if the serial was removed. Whatever its boot-id, at most REPORTS_KEPT of the serial stay. Of each
+        boot, what comes after a higher number counts as stored: a device sends in order, and goes back only to repeat.
         """
-        mine = (_reports.c.folded == folded, _reports.c.boot_id == report.boot_id)
         row = {
             "folded": folded,
             "boot_id": report.boot_id,
@@ -294,8 +306,8 @@ class Registry:
         }
         try:
             async with self._write() as connection:
-                there = select(_reports.c.id).where(*mine, _reports.c.sequence == report.sequence)
-                if (await connection.execute(there)).first() is not None:
+                # In one transaction with the report: a cloud that dies in between remembers both or neither.
+                if not await _advance(connection, folded, report):
                     return True
                 before = self._reports_of.pop(folded, None)  # if the transaction fails, nobody knows
                 await connection.execute(insert(_reports).values(row))
@@ -353,6 +365,39 @@ class Registry:
 def _unavailable(error: Exception) -> RegistryUnavailable:
     # Only what the database itself says: SQLAlchemy's own text adds the statement.
     return RegistryUnavailable(str(getattr(error, "orig", None) or error))
+
+
+async def _advance(connection: AsyncConnection, folded: str, report: Report) -> bool:
+    """Move a boot's highest number on to this report; return whether the report is new."""
+    mine, this = _boots.c.folded == folded, _boots.c.boot_id == report.boot_id
+    boots = select(_boots.c.boot_id, _boots.c.last, _boots.c.used).where(mine)
+    newest = (await connection.execute(boots.order_by(_boots.c.used.desc()).limit(1))).one_or_none()
+    boot = newest
+    if newest is not None and newest.boot_id != report.boot_id:
+        boot = (await connection.execute(boots.where(this))).one_or_none()
+    used = 1 if newest is None else newest.used if boot is newest else newest.used + 1
+    if boot is not None:
+        moved = {"last": max(boot.last, report.sequence), "used": used}
+        if moved != {"last": boot.last, "used": boot.used}:
+            await connection.execute(update(_boots).where(mine, this).values(moved))
+        return report.sequence > int(boot.last)
+    # Perhaps it was forgotten, but some of its reports are still here.
+    stored = select(func.max(_reports.c.sequence))
+    stored = stored.where(_reports.c.folded == folded, _reports.c.boot_id == report.boot_id)
+    last = int((await connection.execute(stored)).scalar_one() or 0)
+    added = {"folded": folded, "boot_id": report.boot_id, "last": max(last, report.sequence), "used": used}
+    await connection.execute(insert(_boots).values(added))
+    await _forget_boots(connection, folded)
+    return report.sequence > last
+
+
+async def _forget_boots(connection: AsyncConnection, folded: str) -> None:
+    """Forget the boots of a device that sent longest ago if there are too many."""
+    mine = _boots.c.folded == folded
+    kept = select(_boots.c.used).where(mine).order_by(_boots.c.used.desc()).offset(MOST_BOOTS - 1).limit(1)
+    oldest_kept = (await connection.execute(kept)).scalar_one_or_none()
+    if oldest_kept is not None:
+        await connection.execute(delete(_boots).where(mine, _boots.c.used < oldest_kept))
 
 
 async def _make_room(connection: AsyncConnection, folded: str, before: int | None) -> int:

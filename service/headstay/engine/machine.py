@@ -43,9 +43,9 @@ from headstay.engine.failover import Failover
 from headstay.engine.inputs import Failure, Input
 from headstay.engine.instant import Instant
 from headstay.engine.keepalive import Keepalive
-from headstay.engine.picture import Picture
+from headstay.engine.picture import Interrupted, Picture
 from headstay.engine.reasons import DeviceState, DownReason, FailureReason, ProcessState, State
-from headstay.engine.reports import Reports
+from headstay.engine.reports import Reports, ReportStore
 from headstay.engine.services import telemetry
 from headstay.engine.settings import Identity, Server, Settings
 from headstay.engine.stages import ATTEMPTING, FAILED_STATE, RESTING, TIME_LIMIT, TIMED_OUT, Stage
@@ -94,10 +94,19 @@ class _Why:
 class Machine:
     """The link. Feed it inputs and perform its effects; call `handle(Tick(), now)` once `deadline()` has passed."""
 
-    def __init__(self, identity: Identity, settings: Settings, jitter: random.Random) -> None:
-        self.reports = Reports(identity.boot_id)
+    def __init__(
+        self,
+        identity: Identity,
+        settings: Settings,
+        jitter: random.Random,
+        store: ReportStore | None = None,
+        interrupted: Interrupted | None = None,
+    ) -> None:
+        self.reports = Reports(identity.boot_id, store=store)
         self._settings = settings
         self._picture = Picture()
+        if interrupted is not None:
+            self._picture.interrupted(interrupted)
         self._started = False
         self._transition = Transition(Machine._ignore)
         self._effects: list[Effect] = []

@@ -16,6 +16,14 @@ from headstay.engine.stages import STATE_OF
 from headstay.engine.status import ConnectionStatus
 
 
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The connection was established when an earlier process of the daemon ended, and has not been since."""
+
+    at: float | None = None
+    """When that process ended, in seconds since the epoch; None if it could not say so any more."""
+
+
 @dataclass(slots=True)
 class Picture:
     """The link as it has come to be. The fields bear the names of the model's leafs."""
@@ -38,6 +46,11 @@ class Picture:
     def state(self) -> State:
         """The connection as a whole."""
         return STATE_OF[self.device_state]
+
+    def interrupted(self, interrupted: Interrupted) -> None:
+        """Take over what is known of an earlier process."""
+        self.last_down_reason = DownReason.PROCESS_RESTARTED
+        self.last_down_at = interrupted.at
 
     def came_up(self, now: Instant) -> None:
         """The connection is established."""

@@ -44,7 +44,9 @@ from headstay.engine.inputs import Input
 from headstay.engine.instant import Instant, read_clock
 from headstay.engine.log import log, log_event
 from headstay.engine.machine import Machine
+from headstay.engine.picture import Interrupted
 from headstay.engine.probe import ask
+from headstay.engine.reports import ReportStore
 from headstay.engine.services import SERVICES
 from headstay.engine.settings import Identity, Settings
 from headstay.engine.status import Status
@@ -65,8 +67,9 @@ MOST_UNSENT = 64
 class Engine:
     """The link. Create it, run `run()` as a task, tell it what to do, `stop()` it.
 
-    `observe` is called with each event and when it happened, in seconds since the epoch; it must not wait. All methods
-    belong to the loop's thread.
+    `observe` is called with each event and when it happened, in seconds since the epoch; it must not wait. `store`
+    keeps the reports for the next process; `interrupted` is what the last one left. All methods belong to the loop's
+    thread.
     """
 
     def __init__(
@@ -75,13 +78,16 @@ class Engine:
         settings: Settings,
         *,
         observe: Callable[[Event, float], None],
+        store: ReportStore | None = None,
+        interrupted: Interrupted | None = None,
         jitter: random.Random | None = None,
         clock: Callable[[], Instant] = read_clock,
     ) -> None:
         self._identity = identity
         self._observe = observe
         self._clock = clock
-        self._machine = Machine(identity, settings, jitter or random.Random())  # noqa: S311 -- spreads load, guards nothing
+        jitter = jitter or random.Random()  # noqa: S311 -- spreads load, guards nothing
+        self._machine = Machine(identity, settings, jitter, store, interrupted)
         self._contexts = TlsContexts(clock)
         self._services = ServiceContext(self._machine.reports)
 

@@ -123,6 +123,60 @@ async def test_report_is_stored_once(registry: Registry) -> None:
     assert await registry.reports("sw-1") == [report(1), report(2), report(3)]
 
 
+async def test_a_report_that_made_room_long_ago_is_not_stored_again(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REPORTS_KEPT", 5)
+    await registry.add("SW-1", None, NOW)
+    for sequence in range(1, 11):
+        await registry.store_report("sw-1", report(sequence), NOW)
+    await registry.close()
+    again = await Registry.open(tmp_path / "registry.sqlite")
+    for sequence in (1, 5, 10, 11):
+        assert await again.store_report("sw-1", report(sequence), NOW)
+    assert [r.sequence for r in await again.reports("sw-1")] == [7, 8, 9, 10, 11]
+    await again.close()
+
+
+async def test_what_another_server_acknowledged_is_not_missed(registry: Registry) -> None:
+    await registry.add("SW-1", None, NOW)
+    for sequence in (4, 9, 6, 10):
+        assert await registry.store_report("sw-1", report(sequence), NOW)
+    assert [r.sequence for r in await registry.reports("sw-1")] == [4, 9, 10]
+
+
+async def test_boots_that_sent_longest_ago_are_forgotten(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_BOOTS", 3)
+    monkeypatch.setattr(module, "REPORTS_KEPT", 4)
+    for serial in ("SW-1", "SW-2"):
+        await registry.add(serial, None, NOW)
+    await registry.store_report("sw-2", Report("a", 1, "t", {}), NOW)
+    for boot in "abcad":  # the second time, a brings nothing new
+        assert await registry.store_report("sw-1", Report(boot, 1, "t", {}), NOW)
+    with sqlite3.connect(tmp_path / "registry.sqlite") as plain:
+        rows = plain.execute("SELECT folded, boot_id FROM report_boot ORDER BY folded, used").fetchall()
+    plain.close()
+    assert rows == [("sw-1", "c"), ("sw-1", "a"), ("sw-1", "d"), ("sw-2", "a")]
+    # Forgotten, but still there to be seen.
+    assert await registry.store_report("sw-1", Report("b", 1, "t", {}), NOW)
+    assert [r.boot_id for r in await registry.reports("sw-1")] == list("abcd")
+
+
+async def test_a_report_and_what_is_remembered_of_it_are_stored_together(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await registry.add("SW-1", None, NOW)
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "_make_room", failing)
+        with pytest.raises(RegistryUnavailable):
+            await registry.store_report("sw-1", report(1), NOW)
+    assert await registry.reports("sw-1") == []
+    assert await registry.store_report("sw-1", report(1), NOW)
+    assert await registry.reports("sw-1") == [report(1)]
+
+
 async def test_reports_go_with_their_device(registry: Registry) -> None:
     await registry.add("SW-1", None, NOW)
     await registry.store_report("sw-1", report(1), NOW)

@@ -29,11 +29,21 @@ def test_repeated_report_is_acknowledged_with_what_is_stored() -> None:
     assert acknowledged == ReportAck("b", 2)
 
 
-def test_boots_are_counted_apart_and_bounded() -> None:
+def test_boots_are_counted_apart() -> None:
     stream = ReportStream()
-    for number in range(MOST_BOOTS):
-        stream.check(report(3, f"b{number}"))
+    for sent in (report(3, "old"), report(1, "new"), report(4, "old")):
+        stream.check(sent)
+        assert stream.stored(sent) == ReportAck(sent.boot_id, sent.sequence)
+    with pytest.raises(WireError, match="missing"):
+        stream.check(report(3, "new"))
+
+
+def test_of_too_many_boots_those_that_sent_last_are_remembered() -> None:
+    stream = ReportStream()
+    for number in [*range(MOST_BOOTS), 0, MOST_BOOTS]:
         stream.stored(report(3, f"b{number}"))
-    with pytest.raises(WireError, match="too many boots"):
-        stream.check(report(1, "one more"))
-    stream.check(report(4, "b0"))
+    for number in (0, 2, MOST_BOOTS):
+        with pytest.raises(WireError, match="missing"):
+            stream.check(report(5, f"b{number}"))
+    stream.check(report(5, "b1"))
+    assert len(stream._stored) == MOST_BOOTS

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from dataclasses import replace
 
 import pytest
@@ -38,7 +39,9 @@ from headstay.engine.events import (
     ServerSwitchover,
     SubconnectionStateChange,
 )
+from headstay.engine.instant import Instant
 from headstay.engine.machine import TRANSITIONS, Machine, Transition, UnexpectedInput
+from headstay.engine.picture import Interrupted
 from headstay.engine.reasons import (
     DeviceState,
     DownReason,
@@ -48,7 +51,7 @@ from headstay.engine.reasons import (
     State,
     SubconnectionState,
 )
-from headstay.engine.settings import AddressFamily, Role, Server, Service, Settings, Source, Tls
+from headstay.engine.settings import AddressFamily, Identity, Role, Server, Service, Settings, Source, Tls
 from headstay.wire import messages
 
 A = Server("a.example")
@@ -75,6 +78,14 @@ def kinds(world: World) -> list[str]:
 def test_without_a_server_nothing_happens() -> None:
     world = World(Settings()).start().advance(1000)
     assert (world.state, world.effects, world.machine.deadline()) == (DeviceState.IDLE, [], None)
+
+
+@pytest.mark.parametrize("at", [None, 1_700_000_000.0])
+def test_a_connection_that_an_earlier_process_had_is_down_since_then(at: float | None) -> None:
+    machine = Machine(Identity("SN1", "m", "1", "boot-2"), ONE, random.Random(1), interrupted=Interrupted(at))
+    connection = machine.status(Instant(0.0, 0.0)).connection
+    assert (connection.last_down_reason, connection.last_down_at) == (DownReason.PROCESS_RESTARTED, at)
+    assert (connection.state, connection.established_count) == (State.UNCONNECTED, 0)
 
 
 def test_disabled_nothing_happens() -> None:

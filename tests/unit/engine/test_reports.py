@@ -1,14 +1,46 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
+from headstay.engine import reports as module
 from headstay.engine.reasons import ReportFailure, ReportIncomplete
-from headstay.engine.reports import Account, Reports
+from headstay.engine.reports import Account, Reports, WaitingReport
 from headstay.wire import messages
 
 
 def add(reports: Reports, number: int, *, hopeful: bool = True, now: float = 10.0) -> bool:
     return reports.add({"event": f"e{number}"}, 1_700_000_000.25, hopeful=hopeful, now=now)
+
+
+class Store:
+    """Keeps reports as a disk would that is never late."""
+
+    def __init__(self, *numbers: tuple[str, int]) -> None:
+        self.kept = [
+            WaitingReport(boot_id, sequence, messages.encode(messages.Report(boot_id, sequence, "t", {})))
+            for boot_id, sequence in numbers
+        ]
+
+    def earlier(self) -> Sequence[WaitingReport]:
+        return tuple(self.kept)
+
+    def append(self, report: WaitingReport) -> None:
+        self.kept.append(report)
+
+    def forget(self, reports: Sequence[WaitingReport]) -> None:
+        for report in reports:
+            self.kept.remove(report)
+
+    @property
+    def numbers(self) -> list[tuple[str, int]]:
+        return [(report.boot_id, report.sequence) for report in self.kept]
+
+
+def numbers(reports: Reports, window: int = 100) -> list[tuple[str, int]]:
+    decoded = [messages.TELEMETRY_TO_CLOUD.decode(octets) for octets in reports.take(window)]
+    return [(report.boot_id, report.sequence) for report in decoded]
 
 
 def taken(reports: Reports, window: int = 100) -> list[int]:
@@ -145,3 +177,75 @@ def test_what_is_no_json_is_refused_before_anything_changes() -> None:
     with pytest.raises(TypeError):
         reports.add({"event": object()}, 0.0, hopeful=True, now=0.0)
     assert len(reports) == 0
+
+
+def test_what_outlived_a_restart_goes_first_under_its_own_boot() -> None:
+    store = Store(("a", 3), ("a", 4), ("b", 1))
+    reports = Reports("c", store=store)
+    add(reports, 1)
+    assert len(reports) == 4
+    assert numbers(reports) == [("a", 3), ("a", 4), ("b", 1), ("c", 1)]
+    assert store.numbers == [("a", 3), ("a", 4), ("b", 1), ("c", 1)]
+
+
+def test_each_boot_is_acknowledged_for_itself() -> None:
+    store = Store(("a", 3), ("a", 4), ("b", 1), ("b", 2))
+    reports = Reports("c", store=store)
+    add(reports, 1)
+    assert numbers(reports, 3) == [("a", 3), ("a", 4), ("b", 1)]
+    assert reports.acknowledge("b", 1)
+    assert store.numbers == [("a", 3), ("a", 4), ("b", 2), ("c", 1)]
+    assert reports.unacknowledged == 2
+    assert numbers(reports, 3) == [("b", 2)]
+    assert reports.acknowledge("a", 4)
+    assert reports.acknowledge("a", 4)
+    reports.connection_lost(20.0)
+    assert numbers(reports) == [("b", 2), ("c", 1)]
+    assert reports.acknowledge("b", 2)
+    assert reports.acknowledge("c", 1)
+    assert (len(reports), store.numbers) == (0, [])
+
+
+@pytest.mark.parametrize("never_sent", [("a", 5), ("b", 1), ("b", 2), ("c", 1), ("c", 2)])
+def test_an_acknowledgement_of_what_another_boot_has_not_sent_is_refused(never_sent) -> None:
+    store = Store(("a", 3), ("a", 4), ("b", 1))
+    reports = Reports("c", store=store)
+    add(reports, 1)
+    numbers(reports, 2)
+    assert not reports.acknowledge(*never_sent)
+    assert len(store.kept) == 4
+
+
+def test_earlier_reports_count_towards_the_limit() -> None:
+    reports = Reports("b", 2, Store(("a", 1), ("a", 2)))
+    assert add(reports, 1) is False
+    assert (reports.account.dropped_total, reports.account.buffer_full_count) == (1, 0)
+    numbers(reports)
+    reports.acknowledge("a", 1)
+    assert add(reports, 2) is True
+    assert numbers(reports) == [("b", 1)]
+
+
+def test_a_dropped_report_never_reaches_the_store() -> None:
+    store = Store()
+    reports = Reports("boot", 1, store)
+    reports.add({"event": "x" * 70_000}, 0.0, hopeful=True, now=5.0)
+    add(reports, 1)
+    add(reports, 2)
+    assert store.numbers == [("boot", 1)]
+
+
+def test_the_buffer_is_bounded_in_octets_too(monkeypatch) -> None:
+    monkeypatch.setattr(module, "OCTETS_LIMIT", 1000)
+    store = Store()
+    reports = Reports("boot", store=store)
+    large = {"event": "x" * 600}
+    assert [reports.add(large, 0.0, hopeful=True, now=1.0) for _ in range(3)] == [False, True, False]
+    account = reports.account
+    assert (account.dropped_after_buffer_limit, account.dropped_total, account.buffer_full_count) == (1, 1, 1)
+    taken(reports)
+    reports.acknowledge("boot", 1)
+    assert reports.add(large, 0.0, hopeful=True, now=1.0)
+    after_a_restart = Reports("next", store=store)
+    assert not add(after_a_restart, 1)
+    assert after_a_restart.account.dropped_total == 1
