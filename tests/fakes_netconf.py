@@ -23,7 +23,7 @@ from headstay.datastore.secrets import Vault
 from headstay.datastore.stores import Datastores, Parts
 from headstay.netconf.framing import Deframer, Framing, frame
 from headstay.netconf.limits import Limits
-from headstay.netconf.operations import Context
+from headstay.netconf.operations import Context, nothing_learned
 from headstay.netconf.server import Address, NetconfServer, Settings
 from headstay.netconf.sessions import Service
 
@@ -180,6 +180,7 @@ async def running_server(directory: Path, **changes: Any) -> AsyncIterator[Netco
         "state": some_state,
         "clock": lambda: MOMENT,
         "rpcs": changes.pop("rpcs", {}),
+        "learned": changes.pop("learned", nothing_learned),
     }
     address = Address(["127.0.0.1"], 0, directory / "host_key")
     settings = Settings(

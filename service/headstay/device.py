@@ -158,7 +158,7 @@ class _Device:
         address = Address(listen.listen, listen.port, self._state_dir / host_key.FILE_NAME)
         settings = netconf.Settings(address, self._state_dir / SOCKET_NAME, listen.limits)
         rpcs = Rpcs(self._model, engine, dhcp).table()
-        service = Service(datastores, state, lambda: datetime.datetime.now(datetime.UTC), rpcs)
+        service = Service(datastores, state, lambda: datetime.datetime.now(datetime.UTC), rpcs, self._backend.learned)
         return NetconfServer(settings, service, _Users(datastores))
 
     def _announce(self, server: NetconfServer, public_key: PublicKey) -> None:

@@ -15,6 +15,7 @@ from functools import partial, reduce
 from lxml import etree
 
 from headstay.backend.precedence import DhcpUse, in_force
+from headstay.backend.report import learned_tree
 from headstay.backend.rules import RULES, Rule, uncovered
 from headstay.backend.settings import dhcp_use_of, settings_of
 from headstay.datastore.difference import Change
@@ -73,6 +74,11 @@ class Backend:
     def dhcp_use(self) -> DhcpUse:
         """Which lease counts."""
         return self._use
+
+    def learned(self) -> etree._Element:
+        """Return the configuration in force that DHCP gave, as a tree, its secret sealed."""
+        leaf = self._model.schema.find("/hcm:cloud-management/server/password")
+        return learned_tree(self._in_force, lambda clear: self._vault.seal(clear, leaf))
 
     def follow_lease(self) -> None:
         """Bring into force what the lease gives now, after it has changed. Cannot fail and never waits."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import enum
 import ipaddress
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -20,6 +21,7 @@ from headstay.backend.precedence import DhcpUse
 from headstay.datastore.model import DATA
 from headstay.dhcp.lease import Lease
 from headstay.engine.events import Event
+from headstay.engine.settings import Settings, Source
 from headstay.engine.status import ServerStatus, Status
 
 _TIMES = ("-at", "-attempt")
@@ -69,6 +71,23 @@ def lease_tree(lease: Lease | None, use: DhcpUse) -> etree._Element:
     for name, value in leafs.items():
         if value is not None:
             etree.SubElement(shown, _tag(name)).text = value
+    return data
+
+
+def learned_tree(settings: Settings, seal: Callable[[str], str]) -> etree._Element:
+    """Return the configuration in force that DHCP gave, as a tree; `seal` gives the password its stored form."""
+    data = xml.element(DATA)
+    leafs: dict[str, str] = {}
+    if settings.servers and settings.servers[0].source is Source.DHCP:
+        leafs["domain"] = settings.servers[0].domain
+    if settings.password is not None and settings.password_source is Source.DHCP:
+        leafs["password"] = seal(settings.password)
+    if leafs:
+        top = xml.element(_tag("cloud-management"))
+        data.append(top)
+        server = etree.SubElement(top, _tag("server"))
+        for name, value in leafs.items():
+            etree.SubElement(server, _tag(name)).text = value
     return data
 
 

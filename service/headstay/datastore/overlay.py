@@ -13,10 +13,15 @@ from headstay.datastore.schema import Kind, SchemaNode
 def overlaid(schema: SchemaNode, config: etree._Element, *states: etree._Element) -> etree._Element:
     """Return a new tree with the data of all. A leaf of a later tree replaces that of an earlier one."""
     result = copy.deepcopy(config)
+    lay_over(result, schema, *states)
+    return result
+
+
+def lay_over(tree: etree._Element, schema: SchemaNode, *states: etree._Element) -> None:
+    """Lay the data of further trees over a tree, in place."""
     siblings = Siblings()
     for state in states:
-        _lay(siblings, result, schema, state)
-    return result
+        _lay(siblings, tree, schema, state)
 
 
 def _lay(siblings: Siblings, target: etree._Element, parent: SchemaNode, source: etree._Element) -> None:

@@ -13,7 +13,7 @@ from headstay.datastore.modules import Module
 from headstay.datastore.stores import Name
 from headstay.netconf import yang_library
 from headstay.netconf.messages import BASE_1_0, BASE_1_1
-from headstay.netconf.operations import with_defaults
+from headstay.netconf.operations import nmda, with_defaults
 
 _CAPABILITY = "urn:ietf:params:netconf:capability:"
 
@@ -31,6 +31,7 @@ def capabilities(modules: Sequence[Module], datastores: Collection[Name]) -> tup
         f"{_CAPABILITY}validate:1.1",
         f"{_CAPABILITY}xpath:1.0",
         with_defaults.CAPABILITY,
+        nmda.OPERATIONAL_DEFAULTS,
         *startup,
         yang_library.capability(modules),
         *(module_capability(module) for module in modules if module.implemented and module.yang_version == "1"),

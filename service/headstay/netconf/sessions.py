@@ -19,7 +19,7 @@ from headstay.datastore.stores import Datastores
 from headstay.netconf.capabilities import capabilities
 from headstay.netconf.connection import Channel, Connection
 from headstay.netconf.limits import Limits
-from headstay.netconf.operations import Context, ModelRpc, StateFunction, execute
+from headstay.netconf.operations import Context, LearnedFunction, ModelRpc, StateFunction, execute, nothing_learned
 from headstay.netconf.operations.monitoring import ServerState, SessionState, Transport, netconf_state
 from headstay.netconf.session import Session, Termination
 from headstay.netconf.statistics import Counters, Statistics
@@ -39,6 +39,7 @@ class Service:
     """The time of day, with its zone."""
     rpcs: Mapping[tuple[str, str], ModelRpc] = field(default_factory=dict)
     """The model's own RPCs by (namespace, name)."""
+    learned: LearnedFunction = nothing_learned
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ class Sessions:
         """Start a session on a transport that is ready. Check `refusal` before."""
         session_id = self._next_id()
         requester = Requester(peer.user, session_id, peer.source, peer.recovery)
-        context = Context(self._service.datastores, requester, self, self._service.state, self._service.rpcs)
+        service = self._service
+        context = Context(service.datastores, requester, self, service.state, service.rpcs, service.learned)
         session = Session(session_id, self._capabilities, self._limits)
         connection = Connection(
             session,

@@ -15,6 +15,7 @@ from headstay import xml
 from headstay.datastore.model import DATA
 from headstay.datastore.modules import Module
 from headstay.datastore.stores import Name
+from headstay.netconf.operations.datastores import Derived
 
 _NAMESPACE = "urn:ietf:params:xml:ns:yang:ietf-yang-library"
 _DATASTORES = "urn:ietf:params:xml:ns:yang:ietf-datastores"
@@ -61,9 +62,9 @@ def _yang_library(modules: Sequence[Module], datastores: Collection[Name], ident
     schema = etree.SubElement(library, _tag("schema"))
     _leaf(schema, "name", _SET)
     _leaf(schema, "module-set", _SET)
-    for name in datastores:
+    for name in (*(name.value for name in datastores), *(derived.value for derived in Derived)):
         datastore = etree.SubElement(library, _tag("datastore"))
-        datastore.append(xml.element(_tag("name"), f"ds:{name.value}", {"ds": _DATASTORES}))
+        datastore.append(xml.element(_tag("name"), f"ds:{name}", {"ds": _DATASTORES}))
         _leaf(datastore, "schema", _SET)
     _leaf(library, "content-id", identity)
     return library

@@ -8,13 +8,14 @@ from itertools import pairwise
 import pytest
 from lxml import etree
 
+from headstay import xml
 from headstay.backend.precedence import DhcpUse
-from headstay.backend.report import date_and_time, lease_tree, report_body, state_tree
+from headstay.backend.report import date_and_time, learned_tree, lease_tree, report_body, state_tree
 from headstay.datastore.overlay import overlaid
 from headstay.datastore.schema import SchemaNode
 from headstay.dhcp.lease import Lease
 from headstay.engine import events, reasons
-from headstay.engine.settings import Role, Source
+from headstay.engine.settings import Role, Server, Settings, Source
 from headstay.engine.status import ConnectionStatus, ServerStatus, Status, SubconnectionStatus
 from models import device_model, values
 
@@ -209,3 +210,22 @@ def test_a_change_of_what_dhcp_gives() -> None:
         "domain": "cloud.example",
         "password-present": False,
     }
+
+
+# what was learned
+
+
+def test_what_dhcp_gave_and_only_that_counts_as_learned() -> None:
+    learned = Settings(
+        servers=(Server("learned.example", source=Source.DHCP), Server("b.example")),
+        password="hunter2",
+        password_source=Source.DHCP,
+    )
+    tree = learned_tree(learned, lambda clear: f"sealed({len(clear)})")
+    assert {xml.local_name(leaf): leaf.text for leaf in tree.iter() if not len(leaf)} == {
+        "domain": "learned.example",
+        "password": "sealed(7)",
+    }
+    configured = Settings(servers=(Server("a.example"),), password="hunter2", password_source=Source.CONFIGURED)
+    assert len(learned_tree(configured, str)) == 0
+    assert len(learned_tree(Settings(), str)) == 0

@@ -162,6 +162,7 @@ def test_only_what_is_true_is_announced() -> None:
         "validate:1.1",
         "xpath:1.0",
         "with-defaults:1.0",
+        "with-operational-defaults:1.0",
         "yang-library:1.1",
     ]
     assert not any("startup" in uri for uri in capabilities(model().modules, names))

@@ -40,7 +40,7 @@ def test_implemented_and_imported_modules() -> None:
 def test_datastores() -> None:
     tree = library_tree(model().modules, NAMES)
     names = [leaf.text for leaf in tree.iterfind(f".//{LIBRARY}datastore/{LIBRARY}name")]
-    assert names == ["ds:running", "ds:candidate"]
+    assert names == ["ds:running", "ds:candidate", "ds:intended", "ds:operational"]
 
 
 def test_content_id_changes_with_the_schema() -> None:

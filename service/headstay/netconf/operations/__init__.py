@@ -21,10 +21,29 @@ from headstay.errors import (
 )
 from headstay.netconf import messages
 from headstay.netconf.messages import Reply
-from headstay.netconf.operations import candidate, editing, ending, locking, monitoring, retrieval, validate
-from headstay.netconf.operations.context import Context, ModelRpc, Operation, SessionsInReach, StateFunction
+from headstay.netconf.operations import candidate, editing, ending, locking, monitoring, nmda, retrieval, validate
+from headstay.netconf.operations.context import (
+    Context,
+    LearnedFunction,
+    ModelRpc,
+    Operation,
+    SessionsInReach,
+    StateFunction,
+    nothing_learned,
+)
+from headstay.netconf.operations.datastores import NMDA
 
-__all__ = ["OPERATIONS", "Context", "ModelRpc", "Operation", "SessionsInReach", "StateFunction", "execute"]
+__all__ = [
+    "OPERATIONS",
+    "Context",
+    "LearnedFunction",
+    "ModelRpc",
+    "Operation",
+    "SessionsInReach",
+    "StateFunction",
+    "execute",
+    "nothing_learned",
+]
 
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     (xml.NETCONF, "get"): retrieval.get,
@@ -40,6 +59,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     (xml.NETCONF, "close-session"): ending.close_session,
     (xml.NETCONF, "kill-session"): ending.kill_session,
     (xml.MONITORING, "get-schema"): monitoring.get_schema,
+    (NMDA, "get-data"): nmda.get_data,
+    (NMDA, "edit-data"): nmda.edit_data,
 }
 
 

@@ -8,7 +8,9 @@ from typing import Protocol
 
 from lxml import etree
 
+from headstay import xml
 from headstay.datastore.access import Requester
+from headstay.datastore.model import DATA
 from headstay.datastore.stores import Datastores
 from headstay.netconf.messages import Reply
 
@@ -16,6 +18,14 @@ StateFunction = Callable[[Requester], etree._Element]
 """The operational data that this requester may see, as a tree of the model's form."""
 ModelRpc = Callable[[Requester, etree._Element], Awaitable[Sequence[etree._Element]]]
 """An RPC of the model's own: the requester and the RPC's element in, the output parameters out (none: <ok/>)."""
+
+LearnedFunction = Callable[[], etree._Element]
+"""The configuration in use that nobody has set, because it was learned: a tree of the model's form."""
+
+
+def nothing_learned() -> etree._Element:
+    """Return a tree of what was learned where there is nothing to learn from."""
+    return xml.element(DATA)
 
 
 class SessionsInReach(Protocol):
@@ -38,6 +48,7 @@ class Context:
     state: StateFunction
     rpcs: Mapping[tuple[str, str], ModelRpc] = field(default_factory=dict)
     """The model's own RPCs by (namespace, name)."""
+    learned: LearnedFunction = nothing_learned
 
 
 Operation = Callable[[Context, etree._Element], Awaitable[Reply]]

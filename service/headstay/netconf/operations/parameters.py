@@ -33,18 +33,24 @@ class Parameters:
         allowed: Collection[str],
         namespace: str = xml.NETCONF,
         augmented: Mapping[str, str] | None = None,
+        repeated: Collection[str] = (),
     ) -> None:
-        """`allowed` are the local names; `augmented` those that other modules add, with their namespaces.
+        """`allowed` are the local names; `augmented` those that other modules add, with their namespaces; `repeated`
+        are the names of leaf-lists.
 
         Raises a NetconfError for a child that is not allowed or stands twice.
         """
         augmented = augmented or {}
         self._element = element
         self._found: dict[str, etree._Element] = {}
+        self._repeated: dict[str, list[etree._Element]] = {name: [] for name in repeated}
         for child in element:
             name = xml.local_name(child)
             if xml.namespace(child) not in ("", augmented.get(name, namespace)):
                 raise _unknown_namespace(child)
+            if name in self._repeated:
+                self._repeated[name].append(child)
+                continue
             if name not in allowed and name not in augmented:
                 raise unknown_element(child)
             if name in self._found:
@@ -61,6 +67,10 @@ class Parameters:
         if name not in self._found:
             raise _missing(name, f"<{xml.local_name(self._element)}> needs <{name}>")
         return self._found[name]
+
+    def all(self, name: str) -> list[etree._Element]:
+        """Return the entries of a leaf-list."""
+        return self._repeated[name]
 
     def text(self, name: str) -> str | None:
         """Return the text of a leaf, without white space around it; None if it is not there."""
@@ -84,9 +94,11 @@ class Parameters:
         named = self.alternative(name, [*(datastore.value for datastore in among), "config"])
         return named if xml.local_name(named) == "config" else Name(xml.local_name(named))
 
-    def alternative(self, name: str, allowed: Collection[str]) -> etree._Element:
+    def alternative(
+        self, name: str, allowed: Collection[str], augmented: Mapping[str, str] | None = None
+    ) -> etree._Element:
         """Return the one element in a parameter that is a choice."""
-        chosen = list(Parameters(self.required(name), allowed)._found.values())
+        chosen = list(Parameters(self.required(name), allowed, augmented=augmented)._found.values())
         if not chosen:
             raise _missing(name, f"<{name}> needs one of {', '.join(allowed)}")
         if len(chosen) > 1:
