@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from headstay.engine import inputs
 from headstay.engine.actions import Action
 from headstay.engine.effects import (
+    AskToUnbind,
     Authenticate,
     ClearTraffic,
     CloseSubconnection,
@@ -28,16 +29,18 @@ from headstay.engine.effects import (
     Resolve,
     SendMessage,
     SendPing,
+    UnbindEnded,
     WakeServices,
 )
 from headstay.engine.events import Event
-from headstay.engine.inputs import Failure, Input
+from headstay.engine.inputs import Failure, Input, UnbindFailure, UnbindOutcome
 from headstay.engine.instant import Instant
 from headstay.engine.machine import Machine
 from headstay.engine.reasons import DeviceState, FailureReason
 from headstay.engine.settings import Identity, Server, Settings
 from headstay.engine.stages import TIME_LIMIT, TIMED_OUT, Stage
 from headstay.engine.status import ConnectionStatus
+from headstay.engine.unbinding import outcome_of
 from headstay.wire import messages
 
 IDENTITY = Identity(serial="SN1", model="m", software="1", boot_id="boot-1")
@@ -66,6 +69,7 @@ class FakeCloud:
     accepts_tokens: bool = True
     offers: tuple[str, ...] = ("telemetry",)
     """The services that it has; it offers those of them that the device names."""
+    answers_codes: bool = True
     hears_services: bool = True
     """Whether it knows the message `services`; an older cloud does not."""
 
@@ -93,6 +97,10 @@ class World:
         self.dialled: list[tuple[float, str]] = []
         self.probed: list[tuple[float, str]] = []
         """Which servers were asked beside the connection, and when."""
+        self.codes: set[str] = set()
+        """The verification codes that are good, each once, at every server: all are of one cloud."""
+        self.requested: list[float] = []
+        """When somebody gave a verification code; its place here is the request's number."""
         self.beats: list[tuple[float, str]] = []
         """When keepalives and pings went out."""
         self.live: int | None = None
@@ -100,6 +108,8 @@ class World:
         self.main: int | None = None
         self.used: Settings | None = None
         """The settings of the live attempt."""
+        self.outcomes: dict[int, UnbindOutcome] = {}
+        """What came of each request to be unbound."""
         self.subconnections: dict[str, str] = {}
         self._server: Server | None = None
         self._order = itertools.count()
@@ -172,6 +182,12 @@ class World:
         if isinstance(message, messages.Open):
             self._tickets.add(message.url)
         return self.give(inputs.MessageReceived(self.main, message))
+
+    def unbind(self, code: str) -> int:
+        """Somebody gives a verification code; returns the request's number."""
+        self.requested.append(self.now)
+        self.give(inputs.UnbindRequested(len(self.requested) - 1, code))
+        return len(self.requested) - 1
 
     def lose(self, details: str | None = None) -> list[Effect]:
         """The main connection breaks."""
@@ -258,6 +274,11 @@ class World:
                 self.subconnections.pop(instance)
             case Emit(event):
                 self.events.append(event)
+            case AskToUnbind():
+                self._unbind_beside(effect)
+            case UnbindEnded(request, outcome):
+                assert request not in self.outcomes, "two outcomes of one request"
+                self.outcomes[request] = outcome
             case SendPing():
                 assert self.main is not None, "nothing can be sent"
                 self.beats.append((self.now, "ping"))
@@ -283,6 +304,11 @@ class World:
                 ended = self._offered.pop(instance, None)
                 if ended is not None and ended.service in self._wanted and reason not in _UNWANTED:
                     self._offer(ended.service)
+            case messages.Unbind(code) if self._cloud.answers_codes:
+                result = self._spend(code)
+                self._hear(messages.UnbindResult(result))
+                if result == messages.UNBOUND:
+                    self._hear(messages.Bye("unbound"))
             case messages.Services(services) if self._cloud.hears_services:
                 self._wanted = services
                 self._offer_what_is_wanted()
@@ -326,6 +352,27 @@ class World:
             self._offered.clear()
             self._tickets.clear()
             self._offer_what_is_wanted()
+
+    def _spend(self, code: str) -> str:
+        if code not in self.codes:
+            return messages.WRONG_CODE
+        self.codes.remove(code)
+        return messages.UNBOUND
+
+    def _unbind_beside(self, asked: AskToUnbind) -> None:
+        """Servers are asked by HTTPS: the first at which no step fails answers, unless none is left."""
+        for server in asked.settings.servers:
+            cloud = self.clouds.setdefault(server.domain, FakeCloud())
+            if cloud.fails_at in _PROBED or cloud.silent_at in _PROBED:
+                continue
+            if not cloud.answers_codes:
+                silent = UnbindOutcome(UnbindFailure.NO_ANSWER)
+                self._later(inputs.UnbindConcluded(asked.request, silent, server), 10.0)
+                return
+            outcome = outcome_of(self._spend(asked.code))
+            self._later(inputs.UnbindConcluded(asked.request, outcome, server), 4 * LATENCY)
+            return
+        self._later(inputs.UnbindConcluded(asked.request, UnbindOutcome(UnbindFailure.NOT_REACHED)), 1.0)
 
     def _probe(self, probe: Probe) -> None:
         """A server is asked beside the main connection: it answers as in an attempt, up to authentication."""

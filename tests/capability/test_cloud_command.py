@@ -120,7 +120,7 @@ async def test_killed_cloud_comes_back(cloud: RunningCloud, config: Path) -> Non
     cloud.process.kill()
     await cloud.process.communicate()
     listed = await asyncio.to_thread(admin, config, "list")
-    assert listed.stdout.splitlines()[1].split() == ["SW-1", "no", "no", "-", "-"]
+    assert listed.stdout.splitlines()[1].split() == ["SW-1", "no", "yes", "no", "-", "-"]
 
 
 def test_registry_is_changed_while_no_cloud_runs(config: Path) -> None:
@@ -129,7 +129,7 @@ def test_registry_is_changed_while_no_cloud_runs(config: Path) -> None:
     assert (again.returncode, again.stdout) == (1, "")
     assert again.stderr == "headstay: sw-1 was added before; to give it another password use --password\n"
     assert admin(config, "add", "sw-1", "--password", stdin="secret").stdout == "sw-1: password changed\n"
-    assert admin(config, "list").stdout.splitlines()[1].split() == ["SW-1", "yes", "no", "-", "-"]
+    assert admin(config, "list").stdout.splitlines()[1].split() == ["SW-1", "yes", "yes", "no", "-", "-"]
     assert admin(config, "remove", "SW-1").stdout == "SW-1: removed\n"
     unknown = admin(config, "remove", "SW-1")
     assert (unknown.returncode, unknown.stdout) == (1, "")

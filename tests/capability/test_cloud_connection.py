@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 import logging
 import socket
@@ -19,9 +20,24 @@ from websockets.http11 import Response
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from cloud_device import Cloud, Device, DeviceAuthority, TestTime, cloud_in, device_of, receive, report, send, ticket_of
+from cloud_device import (
+    Answer,
+    Cloud,
+    Device,
+    DeviceAuthority,
+    TestTime,
+    cloud_in,
+    device_of,
+    receive,
+    report,
+    send,
+    ticket_of,
+)
+from headstay.cloud.administration import Outcome
+from headstay.cloud.codes import USUAL_LIFE
 from headstay.cloud.limits import Allowance, Limits
 from headstay.cloud.links import Link
+from headstay.cloud.registry import RegistryUnavailable
 from headstay.wire.scram import ClientProof
 
 
@@ -364,8 +380,160 @@ async def test_unknown_messages_are_ignored(cloud: Cloud, device: Device) -> Non
     await cloud.add("SW-1")
     main = await device.connect(services=[])
     await send(main, {"type": "dance", "id": {}})
-    await send(main, {"type": "unbind", "code": "123456"})
-    assert await receive(main) == {"type": "unbind-result", "result": "wrong-code"}
+    await send(main, {"type": "keepalive", "id": 1})
+    assert await receive(main) == {"type": "keepalive-ack", "id": 1}
+
+
+# unbinding ----------------------------------------------------------------------------------------
+
+
+async def code_for(cloud: Cloud, serial: str = "SW-1", life: datetime.timedelta = USUAL_LIFE) -> str:
+    made = await cloud.server.administration.make_code(serial, life)
+    assert made.outcome is Outcome.MADE
+    return made.code
+
+
+async def unbound_by(main: ClientConnection, code: str) -> str:
+    await send(main, {"type": "unbind", "code": code})
+    answer = await receive(main)
+    assert answer["type"] == "unbind-result"
+    return str(answer["result"])
+
+
+async def token_of(device: Device) -> str:
+    return str((await device.authenticate()).body["token"])
+
+
+async def post_code(device: Device, token: str, code: str, serial: str = "SW-1") -> Answer:
+    return await device.post(
+        "/v1/unbind", {"serial": serial, "code": code}, headers={"Authorization": f"Bearer {token}"}
+    )
+
+
+async def test_device_is_unbound_over_its_connection(cloud: Cloud, device: Device) -> None:
+    await cloud.add("SW-1")
+    token = await token_of(device)
+    ticket = (await device.register(token)).body["url"]
+    main = await device.connect(services=[])
+    code = await code_for(cloud)
+    assert await unbound_by(main, "WRONG") == "wrong-code"
+    assert await unbound_by(main, code) == "unbound"
+    assert await receive(main) == {"type": "bye", "reason": "unbound"}
+    assert await closed(main) == 1000
+    await cloud.when("SW-1", connected=False)
+    assert not (await cloud.entry("SW-1")).bound
+    # What it was granted before is good no more; it may come back, and its code is spent.
+    assert await refused_handshake(device, ticket) == 403
+    assert (await device.register(token)).status == 401
+    again = await device.connect(services=[])
+    assert await unbound_by(again, code) == "wrong-code"
+    assert (await cloud.server.administration.make_code("SW-1", USUAL_LIFE)).outcome is Outcome.UNBOUND
+    await cloud.add("SW-1")
+    assert (await cloud.entry("SW-1")).bound
+
+
+async def test_device_is_unbound_by_a_request_of_its_own(cloud: Cloud, device: Device) -> None:
+    await cloud.add("SW-1")
+    main = await device.connect(services=[])
+    token = await token_of(device)
+    code = await code_for(cloud)
+    wrong = await post_code(device, token, "WRONG")
+    assert (wrong.status, wrong.body) == (200, {"result": "wrong-code"})
+    right = await post_code(device, token, code.lower().replace("-", ""), serial="sw-1")
+    assert (right.status, right.body) == (200, {"result": "unbound"})
+    assert await receive(main) == {"type": "bye", "reason": "unbound"}
+    assert (await post_code(device, token, code)).status == 401
+    assert (await post_code(device, await token_of(device), code)).body == {"result": "wrong-code"}
+
+
+async def test_code_is_tried_by_its_own_device_only(cloud: Cloud, device: Device) -> None:
+    await cloud.add("SW-1")
+    await cloud.add("SW-2")
+    code = await code_for(cloud)
+    async with device_of(cloud, "SW-2") as other:
+        token = await token_of(other)
+        answer = await post_code(other, token, code)
+        assert (answer.status, answer.body) == (403, {"reason": "not-allowed"})
+        assert (await post_code(other, token, code, serial="SW-2")).body == {"result": "wrong-code"}
+    assert (await post_code(device, "no token", code)).status == 401
+    assert (await cloud.entry("SW-1")).bound
+    assert (await post_code(device, await token_of(device), code)).body == {"result": "unbound"}
+
+
+async def test_code_expires(cloud: Cloud, device: Device) -> None:
+    await cloud.add("SW-1")
+    main = await device.connect(services=[])
+    code = await code_for(cloud, life=datetime.timedelta(minutes=30))
+    cloud.time.now += 30 * 60
+    assert await unbound_by(main, code) == "expired-code"
+    assert await unbound_by(main, "WRONG") == "wrong-code"
+    assert (await cloud.entry("SW-1")).bound
+
+
+async def test_too_many_wrong_codes_make_the_right_one_void(cloud: Cloud, device: Device) -> None:
+    await cloud.add("SW-1")
+    main = await device.connect(services=[])
+    code = await code_for(cloud)
+    results = [await unbound_by(main, f"WRONG-{n}") for n in range(5)]
+    assert results == ["wrong-code"] * 4 + ["too-many-attempts"]
+    assert await unbound_by(main, code) == "too-many-attempts"
+    assert await unbound_by(main, await code_for(cloud)) == "unbound"
+
+
+async def test_device_that_keeps_guessing_is_told_to_wait(cloud: Cloud, device: Device) -> None:
+    await cloud.add("SW-1")
+    main = await device.connect(services=[])
+    results = {await unbound_by(main, "WRONG") for _ in range(10)}
+    assert results == {"wrong-code"}
+    assert await unbound_by(main, "WRONG") == "busy"
+    answer = await post_code(device, await token_of(device), "WRONG")
+    assert (answer.status, answer.body["reason"]) == (503, "busy")
+    cloud.time.now += 6.0
+    assert await unbound_by(main, await code_for(cloud)) == "unbound"
+
+
+async def test_codes_sent_at_once_are_answered_in_order(cloud: Cloud, device: Device) -> None:
+    await cloud.add("SW-1")
+    main = await device.connect(services=[])
+    code = await code_for(cloud)
+    await asyncio.gather(*(send(main, {"type": "unbind", "code": c}) for c in ("WRONG", code, code)))
+    assert [(await receive(main))["result"] for _ in range(2)] == ["wrong-code", "unbound"]
+    assert await receive(main) == {"type": "bye", "reason": "unbound"}
+
+
+async def test_code_stands_in_no_log_and_in_no_file(
+    cloud: Cloud, device: Device, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    await cloud.add("SW-1")
+    main = await device.connect(services=[])
+    code = await code_for(cloud)
+    stored = b"".join(path.read_bytes() for path in (tmp_path / "state").glob("registry.sqlite*"))
+    assert code.encode() not in stored
+    assert code.replace("-", "").encode() not in stored
+    assert await unbound_by(main, "GUESS-GUESS") == "wrong-code"
+    assert await unbound_by(main, code) == "unbound"
+    assert await post_code(device, await token_of(device), code)
+    # The client in this test logs what it sends; it is no part of the cloud.
+    said = "\n".join(record.getMessage() for record in caplog.records if not record.name.startswith("websockets"))
+    assert "sw-1: unbound by its verification code" in said
+    assert code not in said
+    assert "GUESS" not in said
+
+
+async def test_registry_that_cannot_be_written_is_busy(
+    cloud: Cloud, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cloud.add("SW-1")
+    main = await device.connect(services=[])
+    token = await token_of(device)
+
+    async def unavailable(*_: object) -> str:
+        raise RegistryUnavailable("disk full")
+
+    monkeypatch.setattr(cloud.server.registry, "unbind", unavailable)
+    assert await unbound_by(main, "1") == "busy"
+    assert (await post_code(device, token, "1")).status == 503
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,9 @@ class Device:
     def password(self, *arguments: str, secret: str | None = None) -> subprocess.CompletedProcess[str]:
         return command("password", *arguments, "--state-dir", str(self.state_dir), stdin=secret)
 
+    def unbind(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        return command("unbind", *arguments, "--state-dir", str(self.state_dir), stdin=stdin)
+
     def state(self) -> dict[str, Any]:
         """What `headstay show state --json` says."""
         done = self.show("state", "--json")

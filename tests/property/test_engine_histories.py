@@ -42,6 +42,7 @@ CLOUDS = st.one_of(
         st.sampled_from([30.0, 1000.0]),
     ),
     st.just(("deaf", FakeCloud(answers_keepalives=False))),
+    st.just(("healthy", FakeCloud(answers_codes=False))),
 )
 
 
@@ -76,7 +77,10 @@ class Watched(World):
             self._restart()
         if isinstance(given, inputs.LinkChanged):
             self._hope()
+        waited = self.state is not DeviceState.CONNECTED
         effects = super().give(given)
+        if isinstance(given, inputs.UnbindConcluded) and given.outcome.failure is None and waited:
+            self._sent_away()
         if isinstance(given, inputs.Handshaken):
             self.up_since = self.heard_at = self.now
         if isinstance(given, inputs.MessageReceived) and isinstance(given.message, messages.KeepaliveAck):
@@ -128,14 +132,17 @@ class Watched(World):
             self._weigh()
             self.expected = Expected(server, self.now, self.now)
         elif down in SENT_AWAY:
-            self.failed.clear()
-            self.banished = True
-            self.expected = Expected(None if self.holds else self.order[0], self.now + 300, self.now + 330)
+            self._sent_away()
         elif isinstance(given, inputs.Probed):
             assert event.details == "switchback"
             self._goes_back(given.server.domain, server)
         elif down in (DownReason.SOCKET_ERROR, DownReason.CLOSED_BY_SERVER):
             self._lost(given, server)
+
+    def _sent_away(self) -> None:
+        self.failed.clear()
+        self.banished = True
+        self.expected = Expected(None if self.holds else self.order[0], self.now + 300, self.now + 330)
 
     def _goes_back(self, to: str, leaving: str) -> None:
         assert self.machine.settings.hold_down is not None, "nobody asked to go back"
@@ -309,6 +316,25 @@ class Histories(RuleBasedStateMachine):
     def somebody_asks_for_a_new_connection(self) -> None:
         self.both(lambda world: world.give(inputs.ReconnectRequested()))
 
+    @rule(right=st.booleans())
+    def somebody_gives_a_verification_code(self, right: bool) -> None:
+        state, since = self.world.state, self.world.connection.connected_at
+
+        def give(world: Watched) -> None:
+            if right:
+                world.codes.add("right")
+            world.unbind("right" if right else "wrong")
+
+        self.both(give)
+        # Asking disturbs nothing; only the answer may.
+        assert (self.world.state, self.world.connection.connected_at) == (state, since)
+        self.both(lambda world: world.advance(0.2))
+        last = len(self.world.requested) - 1
+        outcome = self.world.outcomes.get(last)
+        if outcome is not None and outcome.failure is None:
+            assert right
+            assert (self.world.state, self.world.banished) == (DeviceState.WAITING, True)
+
     @rule(keepalive=st.integers(10, 600), ping=st.integers(10, 600))
     def intervals_change(self, keepalive: int, ping: int) -> None:
         state, events = self.world.state, len(self.world.events)
@@ -344,6 +370,12 @@ class Histories(RuleBasedStateMachine):
         if hasattr(self, "world") and self.connected:
             patience = 3 * self.world.machine.settings.keepalive_interval
             assert self.world.now <= self.world.heard_at + patience + A_MOMENT
+
+    @invariant()
+    def every_code_has_its_outcome_in_time(self) -> None:
+        if hasattr(self, "world"):
+            for request, asked_at in enumerate(self.world.requested):
+                assert request in self.world.outcomes or self.world.now <= asked_at + 10.0 + A_MOMENT
 
     @invariant()
     def something_will_happen(self) -> None:

@@ -14,7 +14,7 @@ from fakes import IDENTITY, FakeCloud, World, refusing
 from headstay.engine import inputs
 from headstay.engine.actions import SetIntervals, SetServers, actions_between
 from headstay.engine.effects import Authenticate, Connect, Disconnect, Handshake, Register, Resolve
-from headstay.engine.inputs import Failure
+from headstay.engine.inputs import Failure, UnbindOutcome
 from headstay.engine.machine import TRANSITIONS, Machine, UnexpectedInput
 from headstay.engine.reasons import DeviceState, FailureReason, State
 from headstay.engine.settings import AddressFamily, Role, Server, Service, Settings, Source, Tls
@@ -76,6 +76,7 @@ CLOUDS = st.one_of(
     st.just(FakeCloud(answers_keepalives=False)),
     st.just(FakeCloud(accepts_tokens=False)),
     st.just(FakeCloud(token_lasts=0.0)),
+    st.just(FakeCloud(answers_codes=False)),
 )
 WORLDS = st.dictionaries(st.sampled_from(DOMAINS), CLOUDS)
 MESSAGES = st.one_of(
@@ -92,7 +93,7 @@ MESSAGES = st.one_of(
         st.sampled_from(["closed-by-server", "server-busy", "unbound", "removed-from-cloud", "odd"]),
         RETRY_AFTER,
     ),
-    st.just(messages.UnbindResult("unbound")),
+    st.builds(messages.UnbindResult, st.sampled_from(["unbound", "wrong-code", "odd"])),
     st.just(messages.Unknown("novelty")),
 )
 HAPPENINGS = st.one_of(
@@ -104,6 +105,7 @@ HAPPENINGS = st.one_of(
     st.tuples(st.just("report"), st.none()),
     st.tuples(st.just("change the link"), st.none()),
     st.tuples(st.just("clear counters"), st.none()),
+    st.tuples(st.just("unbind"), st.sampled_from(["right", "wrong"])),
     st.tuples(st.just("end a subconnection"), st.sampled_from([None, "socket-failed"])),
 )
 
@@ -127,6 +129,10 @@ def play(world: World, history: list[tuple[str, object]]) -> World:
                 world.give(inputs.ReportMade({"event": "x"}, 0.0))
             case "clear counters":
                 world.give(inputs.CountersCleared())
+            case "unbind":
+                world.codes.add("right")
+                world.unbind(value)
+                world.advance(0.1)  # the goodbye that may follow is part of it
             case "end a subconnection" if world.subconnections:
                 instance = next(iter(world.subconnections))
                 world.give(inputs.SubconnectionEnded(world.main, instance, value))
@@ -146,6 +152,8 @@ def samples(attempt: int) -> list[inputs.Input]:
         inputs.ReconnectRequested(),
         inputs.CountersCleared(),
         inputs.ReportMade({"event": "x"}, 0.0),
+        inputs.UnbindRequested(10**6, "1"),
+        inputs.UnbindConcluded(10**6, UnbindOutcome(), Server("a.example")),
         inputs.LinkChanged(),
         inputs.Tick(),
         inputs.Resolved(attempt, ()),

@@ -78,6 +78,7 @@ def test_addresses_and_times_are_the_models_or_left_out(status: Status) -> None:
     | of(events.AuthenticationFailure)
     | of(events.SubconnectionStateChange)
     | of(events.ServerSwitchover)
+    | of(events.Unbound)
 )
 def test_any_event_gives_a_report_that_can_be_written(event: events.Event) -> None:
     assert json.dumps(report_body(event), ensure_ascii=False).encode().decode().isprintable()

@@ -250,7 +250,7 @@ def test_configuration_of_this_release() -> None:
 
 def test_operations_and_notifications_of_this_release() -> None:
     left = {child.name for child in yangson_model(True).schema.children if child.ns == MODULES[0]}
-    assert left == {"cloud-management", "reconnect", "clear-counters", "dhcp-update"}
+    assert left == {"cloud-management", "reconnect", "clear-counters", "unbind", "dhcp-update"}
 
 
 def test_users_are_all_that_is_left_of_ietf_system() -> None:

@@ -12,6 +12,7 @@ from lxml import etree
 
 from headstay import xml
 from headstay.backend.dhcp import Dhcp
+from headstay.backend.unbind_errors import unbind_error
 from headstay.datastore.access import Requester, Source
 from headstay.datastore.model import Model
 from headstay.datastore.secrets import CLEAR
@@ -36,6 +37,7 @@ class Rpcs:
         return {
             (xml.HCM, "reconnect"): self.reconnect,
             (xml.HCM, "clear-counters"): self.clear_counters,
+            (xml.HCM, "unbind"): self.unbind,
             (xml.HCM, "dhcp-update"): self.dhcp_update,
         }
 
@@ -49,6 +51,14 @@ class Rpcs:
         """Set the counters of `connection` and of each `subconnection` to zero. Times and reasons stay."""
         self._model.rpc_input(operation)
         self._engine.clear_counters()
+        return ()
+
+    async def unbind(self, _requester: Requester, operation: etree._Element) -> Sequence[etree._Element]:
+        """Have the cloud unbind the device by a verification code. Raises OperationFailed or InUse, with the reason."""
+        code = self._model.rpc_input(operation).findtext(f"{{{xml.HCM}}}code") or ""
+        outcome = await self._engine.unbind(code)
+        if outcome.failure is not None:
+            raise unbind_error(outcome.failure, outcome.details)
         return ()
 
     async def dhcp_update(self, requester: Requester, operation: etree._Element) -> Sequence[etree._Element]:

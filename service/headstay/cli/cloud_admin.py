@@ -33,9 +33,25 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     shown.add_argument("--json", action="store_true", help="as JSON, with everything that is known")
     remove = operations.add_parser("remove", help="remove a serial number; its connection ends at once")
     remove.add_argument("serial", metavar="SERIAL")
-    for operation in (add, shown, remove):
+    code = subjects.add_parser(
+        "code",
+        help="make a verification code, with which a device has itself unbound",
+        description="Make the verification code with which the device's administrator has the device unbound from the "
+        "user who registered it, by `headstay unbind CODE` on the device. It is shown once and good once. A new one "
+        "takes the place of the one before; after five wrong ones a new one must be made.",
+    )
+    code.add_argument("serial", metavar="SERIAL")
+    code.add_argument(
+        "--valid",
+        default="24h",
+        metavar="DURATION",
+        help="for how long, as in 30m, 12h or 2d: one minute to seven days; default: %(default)s",
+    )
+    code.add_argument("--json", action="store_true", help="as JSON")
+    for operation in (add, shown, remove, code):
         _add_where(operation, top=False)
     parser.set_defaults(run=_run)
+    code.set_defaults(run=_run_code)
 
 
 def _add_where(parser: argparse.ArgumentParser, *, top: bool) -> None:
@@ -60,5 +76,11 @@ def _add_where(parser: argparse.ArgumentParser, *, top: bool) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from headstay.cli.cloud_devices import run
+
+    return run(arguments)
+
+
+def _run_code(arguments: argparse.Namespace) -> int:
+    from headstay.cli.cloud_codes import run
 
     return run(arguments)

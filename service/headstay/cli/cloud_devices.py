@@ -40,12 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises CommandError or StartupError when it cannot be done.
     """
     serial: str | None = getattr(arguments, "serial", None)
-    if serial is not None and not is_serial(serial):
-        print(
-            f"headstay: {serial!r} is not a serial number: 1 to 63 letters, digits, '.', '_' or '-', "
-            "the first one a letter or digit",
-            file=sys.stderr,
-        )
+    if serial is not None and not accepted(serial):
         return 2
     verifier = _ask_for_verifier() if getattr(arguments, "password", False) else None
     try:
@@ -56,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _carry_out(arguments: argparse.Namespace, verifier: Verifier | None) -> None:
-    async with _administration(_state(arguments)) as administration:
+    async with reached(arguments) as administration:
         if arguments.operation == "list":
             _print_devices(await administration.devices(), as_json=arguments.json)
             return
@@ -67,12 +62,29 @@ async def _carry_out(arguments: argparse.Namespace, verifier: Verifier | None) -
     if outcome is Outcome.EXISTS:
         raise CommandError(f"{arguments.serial} was added before; to give it another password use --password")
     if outcome is Outcome.UNKNOWN:
-        raise CommandError(
-            f"{arguments.serial} was never added; `headstay cloud-admin device list` shows what is there"
+        raise never_added(arguments.serial)
+    done = {
+        Outcome.UPDATED: "password changed",
+        Outcome.BOUND: "bound again" if verifier is None else "bound again, password changed",
+    }
+    print(f"{arguments.serial}: {done.get(outcome, outcome.value)}")
+
+
+def accepted(serial: str) -> bool:
+    """Return whether this is a serial number; if it is none, say so on standard error."""
+    if not is_serial(serial):
+        print(
+            f"headstay: {serial!r} is not a serial number: 1 to 63 letters, digits, '.', '_' or '-', "
+            "the first one a letter or digit",
+            file=sys.stderr,
         )
-    print(
-        {Outcome.UPDATED: f"{arguments.serial}: password changed"}.get(outcome, f"{arguments.serial}: {outcome.value}")
-    )
+        return False
+    return True
+
+
+def never_added(serial: str) -> CommandError:
+    """Return the error for a serial number that the cloud does not have."""
+    return CommandError(f"{serial} was never added; `headstay cloud-admin device list` shows what is there")
 
 
 def _state(arguments: argparse.Namespace) -> StateDirectory:
@@ -87,8 +99,9 @@ def _state(arguments: argparse.Namespace) -> StateDirectory:
 
 
 @asynccontextmanager
-async def _administration(state: StateDirectory) -> AsyncIterator[Administration]:
-    """Reach the running cloud, or hold its state directory while none runs."""
+async def reached(arguments: argparse.Namespace) -> AsyncIterator[Administration]:
+    """Reach the running cloud that the command line names, or hold its state directory while none runs."""
+    state = _state(arguments)
     lock = state.lock()
     if lock is None:
         yield SocketAdministration(state.admin_socket)
@@ -132,20 +145,21 @@ def _print_devices(devices: Sequence[DeviceEntry], *, as_json: bool) -> None:
 
 def table(devices: Sequence[DeviceEntry]) -> list[str]:
     """Return the lines of the table of devices: at most 80 columns, names cut with `…` where they must be."""
-    rows = [("SERIAL", "PASSWORD", "CONNECTED", "SINCE", "ADDRESS")]
+    rows = [("SERIAL", "PASSWORD", "BOUND", "CONNECTED", "SINCE", "ADDRESS")]
     rows += [
         (
             device.serial,
             "yes" if device.password else "no",
+            "yes" if device.bound else "no",
             "yes" if device.connected else "no",
             (device.since or "-").replace("T", " ").rstrip("Z"),
             device.address or "-",
         )
         for device in devices
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    excess = sum(widths) + 4 - _WIDTH
-    for column, shortest in ((4, _SHORTEST_ADDRESS), (0, _SHORTEST_SERIAL)):
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    excess = sum(widths) + len(widths) - 1 - _WIDTH
+    for column, shortest in ((5, _SHORTEST_ADDRESS), (0, _SHORTEST_SERIAL)):
         cut = max(0, min(excess, widths[column] - shortest))
         widths[column] -= cut
         excess -= cut

@@ -4,22 +4,26 @@ Owns the small HTTP protocol on the cloud's Unix socket, both ends of it. The so
 whoever may write to it is the cloud's administrator. A password never passes here, only the verifier made from it.
 
     GET    /devices                                       -> [DeviceEntry]
-    PUT    /devices/SERIAL  {"verifier": {…} or absent}   -> {"outcome": "added" | "updated" | "exists"}
+    PUT    /devices/SERIAL  {"verifier": {…} or absent}   -> {"outcome": "added" | "updated" | "bound" | "exists"}
     DELETE /devices/SERIAL                                -> {"outcome": "removed" | "unknown"}
+    POST   /devices/SERIAL/code  {"life": seconds}        -> {"outcome": "made", "code", "expires-at"}
+                                                          or {"outcome": "unbound" | "unknown"}
 """
 
 from __future__ import annotations
 
 import datetime
 import enum
+import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import aiohttp
 import msgspec
 from aiohttp import web
 
+from headstay.cloud.codes import CODE_OCTETS, LONGEST_LIFE, SHORTEST_LIFE, code_of
 from headstay.cloud.registry import Device, Registry, RegistryUnavailable, fold
 from headstay.errors import CommandError, WireError
 from headstay.wire.messages import Body, decode_body, encode
@@ -31,9 +35,12 @@ class Outcome(enum.Enum):
 
     ADDED = "added"
     UPDATED = "updated"
+    BOUND = "bound"
     EXISTS = "exists"
     REMOVED = "removed"
     UNKNOWN = "unknown"
+    MADE = "made"
+    UNBOUND = "unbound"
 
 
 class DeviceEntry(Body, frozen=True, omit_defaults=False):
@@ -42,6 +49,8 @@ class DeviceEntry(Body, frozen=True, omit_defaults=False):
     serial: str
     password: bool
     """Whether the cloud holds one."""
+    bound: bool
+    """False from when it is unbound until it is added once more."""
     connected: bool
     since: str | None
     """RFC 3339, UTC: since when it is connected; when it is not, when it was last."""
@@ -50,6 +59,18 @@ class DeviceEntry(Body, frozen=True, omit_defaults=False):
     model: str | None
     software: str | None
     added_at: str
+
+
+class NewCode(Body, frozen=True):
+    """What came of asking for a verification code: MADE, UNBOUND (there is nothing to unbind) or UNKNOWN."""
+
+    outcome: Outcome
+    code: str = ""
+    expires_at: str = ""
+    """RFC 3339, UTC."""
+
+    def __repr__(self) -> str:
+        return f"NewCode({self.outcome.value!r})"
 
 
 class _VerifierBody(Body, frozen=True):
@@ -66,6 +87,10 @@ class _Addition(Body, frozen=True):
     verifier: _VerifierBody | None = None
 
 
+class _CodeRequest(Body, frozen=True):
+    life: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_LIFE.total_seconds())]
+
+
 class _Answer(Body, frozen=True):
     outcome: Outcome
     detail: str = ""
@@ -75,7 +100,10 @@ class Administration(Protocol):
     """The operations, wherever they are carried out. Each raises WireError for a malformed serial number."""
 
     async def add(self, serial: str, verifier: Verifier | None) -> Outcome:
-        """Add a serial; one that exists gets the new password, if there is one. ADDED, UPDATED or EXISTS."""
+        """Add a serial; one that exists gets the new password, if there is one, and one that was unbound is bound.
+
+        ADDED, UPDATED, BOUND (whatever the password) or EXISTS.
+        """
 
     async def remove(self, serial: str) -> Outcome:
         """Remove a serial. REMOVED or UNKNOWN."""
@@ -83,9 +111,18 @@ class Administration(Protocol):
     async def devices(self) -> list[DeviceEntry]:
         """Return all devices."""
 
+    async def make_code(self, serial: str, life: datetime.timedelta) -> NewCode:
+        """Make the code with which the device of a serial has itself unbound; its last one is good no more.
+
+        Raises WireError if `life` is not between SHORTEST_LIFE and LONGEST_LIFE.
+        """
+
 
 class LocalAdministration:
-    """Works on the registry itself. `removed` and `changed` are told the folded serial, after it is durable."""
+    """Works on the registry itself. `removed` and `changed` are told the folded serial, after it is durable.
+
+    `draw` returns so many random octets.
+    """
 
     def __init__(
         self,
@@ -93,8 +130,10 @@ class LocalAdministration:
         wall: Callable[[], datetime.datetime],
         removed: Callable[[str], None] = lambda _: None,
         changed: Callable[[str], None] = lambda _: None,
+        draw: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._registry = registry
+        self._draw = draw
         self._wall = wall
         self._removed = removed
         self._changed = changed
@@ -104,10 +143,12 @@ class LocalAdministration:
         if await self._registry.add(serial, verifier, self._wall()):
             return Outcome.ADDED
         folded = fold(serial)
-        if verifier is None or not await self._registry.set_verifier(folded, verifier):
-            return Outcome.EXISTS
-        self._changed(folded)
-        return Outcome.UPDATED
+        updated = verifier is not None and await self._registry.set_verifier(folded, verifier)
+        if updated:
+            self._changed(folded)
+        if await self._registry.bind(folded):
+            return Outcome.BOUND
+        return Outcome.UPDATED if updated else Outcome.EXISTS
 
     async def remove(self, serial: str) -> Outcome:
         """Remove a serial."""
@@ -120,6 +161,19 @@ class LocalAdministration:
     async def devices(self) -> list[DeviceEntry]:
         """Return all devices."""
         return [_entry(device) for device in await self._registry.devices()]
+
+    async def make_code(self, serial: str, life: datetime.timedelta) -> NewCode:
+        """Make a verification code."""
+        folded = fold(serial)
+        if not SHORTEST_LIFE <= life <= LONGEST_LIFE:
+            raise WireError("a verification code is valid for one minute to seven days")
+        device = await self._registry.device(folded)
+        if device is not None and device.unbound_at is not None:
+            return NewCode(Outcome.UNBOUND)
+        code, expires_at = code_of(self._draw(CODE_OCTETS)), self._wall() + life
+        if not await self._registry.set_code(folded, code, expires_at):
+            return NewCode(Outcome.UNKNOWN)
+        return NewCode(Outcome.MADE, code, _rfc3339(expires_at))
 
 
 class SocketAdministration:
@@ -140,6 +194,11 @@ class SocketAdministration:
     async def devices(self) -> list[DeviceEntry]:
         """Return all devices."""
         return msgspec.json.decode(await self._request("GET", "/devices"), type=list[DeviceEntry])
+
+    async def make_code(self, serial: str, life: datetime.timedelta) -> NewCode:
+        """Make a verification code."""
+        body = encode(_CodeRequest(life.total_seconds()))
+        return decode_body(await self._request("POST", f"/devices/{serial}/code", body), NewCode)
 
     async def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
         try:
@@ -169,10 +228,16 @@ def admin_application(administration: LocalAdministration) -> web.Application:
     async def remove(request: web.Request) -> web.Response:
         return _answer(await administration.remove(request.match_info["serial"]))
 
+    async def make_code(request: web.Request) -> web.Response:
+        life = datetime.timedelta(seconds=decode_body(await request.read(), _CodeRequest).life)
+        made = await administration.make_code(request.match_info["serial"], life)
+        return web.Response(body=encode(made), content_type="application/json")
+
     application = web.Application(middlewares=[_boundary])
     application.router.add_get("/devices", devices)
     application.router.add_put("/devices/{serial}", add)
     application.router.add_delete("/devices/{serial}", remove)
+    application.router.add_post("/devices/{serial}/code", make_code)
     return application
 
 
@@ -210,6 +275,7 @@ def _entry(device: Device) -> DeviceEntry:
     return DeviceEntry(
         serial=device.serial,
         password=device.verifier is not None,
+        bound=device.unbound_at is None,
         connected=online is not None,
         since=None if since is None else _rfc3339(since),
         address=None if online is None else online.address,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from aiohttp import WSCloseCode
 
 from headstay.cloud.grants import Grants
-from headstay.cloud.limits import Limits
+from headstay.cloud.limits import Failures, Limits
 from headstay.cloud.links import Link
 from headstay.cloud.registry import Online, Registry, RegistryUnavailable
 from headstay.cloud.sessions import (
@@ -28,6 +28,7 @@ from headstay.cloud.sessions import (
     Heard,
     Holder,
     Input,
+    Judged,
     MarkOffline,
     MarkOnline,
     Offer,
@@ -39,10 +40,11 @@ from headstay.cloud.sessions import (
     SubconnectionOpened,
     Superseded,
     Tick,
+    Unbound,
 )
 from headstay.cloud.telemetry import ReportStream
 from headstay.errors import WireError
-from headstay.wire.messages import TELEMETRY_TO_CLOUD, TO_CLOUD, Bye, Open, Report
+from headstay.wire.messages import BUSY, TELEMETRY_TO_CLOUD, TO_CLOUD, UNBOUND, Bye, Open, Report, Unbind
 
 log = logging.getLogger("headstay.cloud")
 
@@ -90,9 +92,20 @@ class Main:
 
 
 class Connections:
-    """The connections of one cloud. Call stop() in the end."""
+    """The connections of one cloud. Call stop() in the end.
 
-    def __init__(self, sessions: Sessions, registry: Registry, limits: Limits, sources: Sources) -> None:
+    `revoke` is told the folded serial number of a device that was unbound: its tokens must be good no more.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        registry: Registry,
+        limits: Limits,
+        sources: Sources,
+        revoke: Callable[[str], None],
+    ) -> None:
+        self._revoke = revoke
         self._sessions = sessions
         self._registry = registry
         self._sources = sources
@@ -100,6 +113,7 @@ class Connections:
         self._subconnections: dict[Holder, dict[str, Link]] = {}
         self._main_tickets: Grants[MainTicket] = Grants(limits.ticket_life, limits.tickets_per_serial)
         self._subconnection_tickets: Grants[SubconnectionTicket] = Grants(limits.ticket_life, limits.tickets_per_serial)
+        self._wrong_codes = Failures(limits.failures_of_code)
         self._stopping = False
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -134,6 +148,8 @@ class Connections:
         try:
             async for message in main.link.messages(TO_CLOUD):
                 self._handle(Heard(holder, message))
+                if isinstance(message, Unbind) and self._sessions.holds(holder):
+                    await self._judge(holder, message.code)  # nothing else is read meanwhile: one code at a time
                 await main.link.flushed()
         finally:
             self._handle(Departed(holder))
@@ -166,6 +182,17 @@ class Connections:
         self._subconnection_tickets.revoke(folded)
         self._handle(Removed(folded))
 
+    async def unbind(self, folded: str, code: str) -> str:
+        """Unbind a serial, on its device's own request, if the code is right; that ends what it has.
+
+        Returns the wire's result, BUSY after too many wrong codes in a row. Raises RegistryUnavailable; then nothing
+        has changed.
+        """
+        result = await self._try(folded, code)
+        if result == UNBOUND:
+            self._handle(Unbound(folded))
+        return result
+
     def forget_tickets(self, folded: str) -> None:
         """Make a serial authenticate anew before its next main connection: its password changed."""
         self._main_tickets.revoke(folded)
@@ -180,6 +207,28 @@ class Connections:
         await asyncio.gather(*self._tasks)
 
     # ---------------------------------------------------------------------------------------------------
+
+    async def _judge(self, holder: Holder, code: str) -> None:
+        try:
+            result = await self._try(holder.folded, code)
+        except RegistryUnavailable as error:
+            log.error("%s: a verification code was not looked up: %s", holder.folded, error)  # noqa: TRY400 (as below)
+            result = BUSY
+        self._handle(Judged(holder, result))
+
+    async def _try(self, folded: str, code: str) -> str:
+        if self._wrong_codes.wait(folded, self._sources.clock()) > 0:
+            return BUSY
+        result = await self._registry.unbind(folded, code, self._sources.wall())
+        if result == UNBOUND:
+            log.info("%s: unbound by its verification code", folded)
+            self._revoke(folded)
+            self._main_tickets.revoke(folded)
+            self._subconnection_tickets.revoke(folded)
+        else:
+            self._wrong_codes.count(folded, self._sources.clock())
+            log.warning("%s: not unbound: %s", folded, result)
+        return result
 
     async def _store(self, holder: Holder, stream: ReportStream, report: Report, link: Link) -> None:
         try:

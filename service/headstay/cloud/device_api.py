@@ -22,8 +22,16 @@ from headstay.cloud.links import Link, socket_for
 from headstay.cloud.registry import Registry, RegistryUnavailable, fold
 from headstay.cloud.sessions import Holder
 from headstay.errors import WireError
-from headstay.wire import AUTHENTICATE_PATH, MAIN_SUBPROTOCOL, MAXIMUM_BODY, REGISTER_PATH, subprotocol_of
+from headstay.wire import (
+    AUTHENTICATE_PATH,
+    MAIN_SUBPROTOCOL,
+    MAXIMUM_BODY,
+    REGISTER_PATH,
+    UNBIND_PATH,
+    subprotocol_of,
+)
 from headstay.wire.messages import (
+    BUSY,
     Authenticate,
     AuthenticateFinal,
     Body,
@@ -31,6 +39,8 @@ from headstay.wire.messages import (
     Refused,
     Register,
     Registered,
+    UnbindAnswer,
+    UnbindRequest,
     decode_body,
     encode,
 )
@@ -73,6 +83,7 @@ class DeviceApi:
         application = web.Application(client_max_size=MAXIMUM_BODY + 1, middlewares=[_boundary])
         application.router.add_post(AUTHENTICATE_PATH, self.authenticate)
         application.router.add_post(REGISTER_PATH, self.register)
+        application.router.add_post(UNBIND_PATH, self.unbind)
         application.router.add_get(CONNECT_PATH, self.connect, allow_head=False)
         application.router.add_get(SUBCONNECTION_PATH, self.subconnect, allow_head=False)
         return application
@@ -94,11 +105,9 @@ class DeviceApi:
     async def register(self, request: web.Request) -> web.Response:
         """Answer POST /v1/register."""
         octets = await self._body(request)
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        holder = self.authentication.holder(token.strip(), self.sources.clock()) if scheme.lower() == "bearer" else None
+        holder = self._holder(request)
         if holder is None:
-            problem = Problem("token", "the token is missing, wrong or expired: authenticate anew")
-            return _response(problem, 401, {"WWW-Authenticate": "Bearer"})
+            return _bad_token()
         said = decode_body(octets, Register)
         if fold(said.serial) != holder:
             return _answered(holder, _peer(request), Refused(NOT_ALLOWED))
@@ -109,6 +118,20 @@ class DeviceApi:
         ticket = self.connections.issue_ticket(MainTicket(Holder(holder, generation), said.services))
         url = f"wss://{authority}{CONNECT_PATH}?ticket={ticket}"
         return _response(Registered(url, generation, self.limits.ticket_life), 200)
+
+    async def unbind(self, request: web.Request) -> web.Response:
+        """Answer POST /v1/unbind."""
+        octets = await self._body(request)
+        holder = self._holder(request)
+        if holder is None:
+            return _bad_token()
+        asked = decode_body(octets, UnbindRequest)
+        if fold(asked.serial) != holder:
+            return _answered(holder, _peer(request), Refused(NOT_ALLOWED))
+        result = await self.connections.unbind(holder, asked.code)
+        if result == BUSY:
+            return _answered(holder, _peer(request), Busy(self.limits.busy_retry))
+        return _response(UnbindAnswer(result), 200)
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
         """Upgrade to a main connection and carry it until it ends."""
@@ -139,6 +162,11 @@ class DeviceApi:
             raise ConnectionResetError("the connection is lost")
         await socket.prepare(request)
         return Link(name, socket, transport, self.limits)
+
+    def _holder(self, request: web.Request) -> str | None:
+        """Return the folded serial that holds the request's token; None without a good one."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        return self.authentication.holder(token.strip(), self.sources.clock()) if scheme.lower() == "bearer" else None
 
     async def _body(self, request: web.Request) -> bytes:
         try:
@@ -202,6 +230,11 @@ def _response(body: Body, status: int, headers: dict[str, str] | None = None) ->
         content_type="application/json",
         headers={"Cache-Control": "no-store", **(headers or {})},
     )
+
+
+def _bad_token() -> web.Response:
+    problem = Problem("token", "the token is missing, wrong or expired: authenticate anew")
+    return _response(problem, 401, {"WWW-Authenticate": "Bearer"})
 
 
 def _bad_ticket(request: web.Request) -> web.Response:

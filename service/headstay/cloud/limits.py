@@ -70,6 +70,8 @@ class Limits:
     failures_of_pair: Allowance = field(default_factory=lambda: Allowance(burst=10, seconds=6.0, most=65_536))
     failures_of_address: Allowance = field(default_factory=lambda: Allowance(burst=60, seconds=1.0, most=65_536))
     failures_of_serial: Allowance = field(default_factory=lambda: Allowance(burst=200, seconds=1.0, most=65_536))
+    failures_of_code: Allowance = field(default_factory=lambda: Allowance(burst=10, seconds=6.0, most=65_536))
+    """Of one serial number's verification codes. The right one is void earlier; this bounds the work and the log."""
     places_per_serial: int = 4
     """Origins at which a serial number was let in that are remembered."""
 

@@ -22,8 +22,6 @@ from sqlalchemy import (
     URL,
     BigInteger,
     Column,
-    DateTime,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -32,7 +30,6 @@ from sqlalchemy import (
     Row,
     String,
     Table,
-    TypeDecorator,
     UniqueConstraint,
     delete,
     event,
@@ -45,10 +42,12 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from headstay.cloud.codes import Codes
+from headstay.cloud.columns import UtcDateTime
 from headstay.cloud.telemetry import MOST_BOOTS
 from headstay.errors import HeadstayError, StartupError, WireError
 from headstay.wire import SERIAL_PATTERN
-from headstay.wire.messages import Report
+from headstay.wire.messages import UNBOUND, Report
 from headstay.wire.scram import Verifier
 
 SCHEMA_VERSION = 1
@@ -58,21 +57,6 @@ it and another tenth, so that the work is done once for many reports.
 """
 
 _SERIAL = re.compile(SERIAL_PATTERN)
-
-
-class UtcDateTime(TypeDecorator[datetime.datetime]):
-    """A time in UTC, also where the database forgets time zones as SQLite does."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime.datetime | None, dialect: Dialect) -> datetime.datetime | None:  # noqa: ARG002
-        """Turn an aware time into UTC."""
-        return None if value is None else value.astimezone(datetime.UTC)
-
-    def process_result_value(self, value: datetime.datetime | None, dialect: Dialect) -> datetime.datetime | None:  # noqa: ARG002
-        """Say that what was stored is UTC."""
-        return value.replace(tzinfo=datetime.UTC) if value is not None and value.tzinfo is None else value
 
 
 _metadata = MetaData()
@@ -101,6 +85,14 @@ _generations = Table(
     Column("folded", String(63), primary_key=True),
     Column("last", BigInteger, nullable=False),
 )
+# Serial numbers that were unbound and not bound again. Apart from `device`, so that older registries open as they are.
+_unbound = Table(
+    "unbound",
+    _metadata,
+    Column("folded", String(63), ForeignKey("device.folded", ondelete="CASCADE"), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+)
+_codes = Codes(_metadata)
 _reports = Table(
     "report",
     _metadata,
@@ -123,6 +115,7 @@ _boots = Table(
     Column("used", BigInteger, nullable=False),  # of one device's boots, that with the highest sent last
     Index("report_boot_used", "folded", "used"),
 )
+_every_device = select(_devices, _unbound.c.at.label("unbound_at")).select_from(_devices.outerjoin(_unbound))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +140,8 @@ class Device:
     model: str | None
     software: str | None
     online: Online | None
+    unbound_at: datetime.datetime | None = None
+    """When it was unbound from whoever had registered it; None while it is bound."""
 
 
 def is_serial(text: str) -> bool:
@@ -212,13 +207,13 @@ class Registry:
     async def device(self, folded: str) -> Device | None:
         """Return the device of a folded serial, or None if it was not added."""
         async with self._read() as connection:
-            row = (await connection.execute(select(_devices).where(_devices.c.folded == folded))).one_or_none()
+            row = (await connection.execute(_every_device.where(_devices.c.folded == folded))).one_or_none()
         return None if row is None else _device(row)
 
     async def devices(self) -> list[Device]:
         """Return all devices, in the order of their folded serials."""
         async with self._read() as connection:
-            rows = (await connection.execute(select(_devices).order_by(_devices.c.folded))).all()
+            rows = (await connection.execute(_every_device.order_by(_devices.c.folded))).all()
         return [_device(row) for row in rows]
 
     async def add(self, serial: str, verifier: Verifier | None, now: datetime.datetime) -> bool:
@@ -242,6 +237,31 @@ class Registry:
         async with self._write() as connection:
             self._reports_of.pop(folded, None)
             return (await connection.execute(delete(_devices).where(_devices.c.folded == folded))).rowcount > 0
+
+    # binding ------------------------------------------------------------------------------------------
+
+    async def set_code(self, folded: str, code: str, expires_at: datetime.datetime) -> bool:
+        """Give a serial a verification code in place of the one it has; False if it was not added."""
+        try:
+            async with self._write() as connection:
+                await _codes.replace(connection, folded, code, expires_at)
+        except IntegrityError:
+            return False
+        return True
+
+    async def unbind(self, folded: str, code: str, now: datetime.datetime) -> str:
+        """Unbind a serial if the code is right. Returns the wire's result: UNBOUND, or why not."""
+        async with self._write() as connection:
+            result = await _codes.spend(connection, folded, code, now)
+            if result == UNBOUND:
+                await connection.execute(delete(_unbound).where(_unbound.c.folded == folded))
+                await connection.execute(insert(_unbound).values(folded=folded, at=now))
+            return result
+
+    async def bind(self, folded: str) -> bool:
+        """Bind a serial that was unbound; False if it was not."""
+        async with self._write() as connection:
+            return (await connection.execute(delete(_unbound).where(_unbound.c.folded == folded))).rowcount > 0
 
     # connections --------------------------------------------------------------------------------------
 
@@ -445,4 +465,5 @@ def _device(row: Row[Any]) -> Device:
     online = None
     if row.online_generation is not None:
         online = Online(row.online_generation, row.online_since, row.online_address)
-    return Device(row.serial, verifier, row.added_at, row.last_seen_at, row.model, row.software, online)
+    seen_at, unbound_at = row.last_seen_at, row.unbound_at
+    return Device(row.serial, verifier, row.added_at, seen_at, row.model, row.software, online, unbound_at)

@@ -88,7 +88,7 @@ async def _start(configuration: Configuration, limits: Limits, sources: Sources,
 
     authentication = Authentication(limits, sources.draw)
     sessions = Sessions(configuration.services, limits.silence, limits.ticket_life)
-    connections = Connections(sessions, registry, limits, sources)
+    connections = Connections(sessions, registry, limits, sources, authentication.revoke)
     api = DeviceApi(registry, authentication, connections, limits, sources, configuration.public_authority)
     listener = Listener(configuration, context, limits)
     await listener.prepare(api.application())

@@ -13,7 +13,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from headstay.cloud.subconnections import Offers
-from headstay.wire.messages import Closed, Keepalive, KeepaliveAck, Message, Services, Unbind, UnbindResult, Unknown
+from headstay.wire.messages import (
+    UNBOUND,
+    Closed,
+    Keepalive,
+    KeepaliveAck,
+    Message,
+    Services,
+    Unbind,
+    UnbindResult,
+    Unknown,
+)
 
 REPLACED = "replaced-by-newer-connection"
 REMOVED = "removed-from-cloud"
@@ -70,6 +80,21 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """The verification code that came on a main connection was looked up."""
+
+    holder: Holder
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unbound:
+    """A serial was unbound from whoever had registered it, on a request of its device's own."""
+
+    folded: str
+
+
+@dataclass(frozen=True, slots=True)
 class SubconnectionOpened:
     """A device opened a subconnection."""
 
@@ -95,7 +120,19 @@ class Stop:
     """The cloud stops."""
 
 
-Input = Arrived | Heard | Departed | Superseded | Removed | SubconnectionOpened | SubconnectionEnded | Tick | Stop
+Input = (
+    Arrived
+    | Heard
+    | Departed
+    | Superseded
+    | Removed
+    | Judged
+    | Unbound
+    | SubconnectionOpened
+    | SubconnectionEnded
+    | Tick
+    | Stop
+)
 
 # effects ------------------------------------------------------------------------------------------
 
@@ -201,6 +238,10 @@ class Sessions:
             case Removed(folded):
                 session = self._sessions.get(folded)
                 return [] if session is None else self._removed(session.holder)
+            case Judged():
+                return self._judged(happened)
+            case Unbound(folded):
+                return self._unbound(folded)
             case SubconnectionOpened(holder, instance):
                 return self._subconnection_opened(holder, instance, now)
             case SubconnectionEnded(holder, instance):
@@ -236,8 +277,7 @@ class Sessions:
                 session.offers.want(services, now)
                 return self._look_at(session, now)
             case Unbind():
-                # No code was ever given out, since no user owns a device: none can be right.
-                return [Send(heard.holder, UnbindResult("wrong-code"))]
+                return []  # the shell has it looked up, and hands in Judged
             case _:
                 session.unknown_messages += 1
                 return []
@@ -252,6 +292,18 @@ class Sessions:
     def _removed(self, holder: Holder) -> list[Effect]:
         session = self._session(holder)
         return [] if session is None else self._end(session, REMOVED)
+
+    def _judged(self, judged: Judged) -> list[Effect]:
+        """Tell the device the result, and only then goodbye."""
+        holder = judged.holder
+        effects: list[Effect] = []
+        if self._session(holder) is not None:
+            effects.append(Send(holder, UnbindResult(judged.result)))
+        return effects + self._unbound(holder.folded) if judged.result == UNBOUND else effects
+
+    def _unbound(self, folded: str) -> list[Effect]:
+        session = self._sessions.get(folded)
+        return [] if session is None else self._end(session, UNBOUND)
 
     def _end(self, session: _Session, reason: str) -> list[Effect]:
         del self._sessions[session.holder.folded]

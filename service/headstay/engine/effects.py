@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from headstay.engine.events import Event
-from headstay.engine.inputs import AddressInfo
+from headstay.engine.inputs import AddressInfo, UnbindOutcome
 from headstay.engine.settings import Server, Settings
 from headstay.wire.messages import ToCloud
 
@@ -68,6 +68,26 @@ class Probe:
     attempt: int
     server: Server
     settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class AskToUnbind:
+    """Have a server unbind the device by HTTPS, beside whatever else goes on. Ends with UnbindConcluded.
+
+    The servers of `settings` are asked in their order, up to the first that answers.
+    """
+
+    request: int
+    code: str = field(repr=False)
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class UnbindEnded:
+    """Tell whoever made this request what came of it."""
+
+    request: int
+    outcome: UnbindOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +153,8 @@ Step = Resolve | Connect | Authenticate | Register | Handshake
 Effect = (
     Step
     | Probe
+    | AskToUnbind
+    | UnbindEnded
     | Disconnect
     | SendMessage
     | SendPing

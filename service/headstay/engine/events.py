@@ -59,6 +59,14 @@ class SubconnectionStateChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unbound:
+    """The cloud unbound the device from the user who had registered it."""
+
+    name: ClassVar[str] = "unbound"
+    server_domain: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportBufferFull:
     """The report buffer reached its limit; reports are dropped until it drains."""
 
@@ -83,6 +91,7 @@ Event = (
     | ServerSwitchover
     | AuthenticationFailure
     | SubconnectionStateChange
+    | Unbound
     | ReportBufferFull
     | DhcpChange
 )

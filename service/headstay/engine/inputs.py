@@ -6,6 +6,7 @@ live: they belong to an attempt that it has given up.
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,32 @@ class Failure:
     """For a person to read; holds no secret."""
     retry_after: float | None = None
     """Seconds that the server asked for."""
+
+
+class UnbindFailure(enum.Enum):
+    """Why the device was not unbound; the model's error-app-tags of `unbind`."""
+
+    WRONG_CODE = "wrong-code"
+    EXPIRED_CODE = "expired-code"
+    TOO_MANY_ATTEMPTS = "too-many-attempts"
+    SERVER_BUSY = "server-busy"
+    PROTOCOL_ERROR = "protocol-error"
+    NOT_REACHED = "not-reached"
+    NO_ANSWER = "no-answer"
+    NO_SERVER = "no-server"
+    DISABLED = "disabled"
+    UNDER_WAY = "under-way"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class UnbindOutcome:
+    """What came of a verification code."""
+
+    failure: UnbindFailure | None = None
+    """None: the device is unbound."""
+    details: str | None = None
+    """For a person to read; holds no secret."""
 
 
 # the user -----------------------------------------------------------------------------------------
@@ -66,6 +93,28 @@ class ReportMade:
     body: dict[str, object]
     time: float
     """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnbindRequested:
+    """Somebody gave a verification code. Ends with the effect UnbindEnded."""
+
+    request: int
+    """Which request this is: the shell's own number."""
+    code: str = field(repr=False)
+
+
+# servers that were asked to unbind the device, beside whatever the machine does --------------------
+
+
+@dataclass(frozen=True, slots=True)
+class UnbindConcluded:
+    """How AskToUnbind ended."""
+
+    request: int
+    outcome: UnbindOutcome
+    server: Server | None = None
+    """Whose answer it is; None where there is none."""
 
 
 # the network of the device -------------------------------------------------------------------------
@@ -239,5 +288,15 @@ OfAttempt = (
 )
 """What carries an attempt's number."""
 Input = (
-    Started | Stopped | Configured | ReconnectRequested | CountersCleared | ReportMade | LinkChanged | Tick | OfAttempt
+    Started
+    | Stopped
+    | Configured
+    | ReconnectRequested
+    | CountersCleared
+    | ReportMade
+    | UnbindRequested
+    | UnbindConcluded
+    | LinkChanged
+    | Tick
+    | OfAttempt
 )

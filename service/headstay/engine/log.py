@@ -10,7 +10,7 @@ import enum
 import json
 import logging
 
-from headstay.engine.events import AuthenticationFailure, Event, ReportBufferFull
+from headstay.engine.events import AuthenticationFailure, Event, ReportBufferFull, Unbound
 
 log = logging.getLogger("headstay.engine")
 
@@ -28,7 +28,7 @@ def line_of(event: Event) -> str:
 def log_event(event: Event) -> None:
     """Write an event to the log: what somebody has to look at as a warning, the rest for information."""
     troubled = getattr(event, "failure_reason", None) or getattr(event, "down_reason", None)
-    grave = troubled is not None or isinstance(event, AuthenticationFailure | ReportBufferFull)
+    grave = troubled is not None or isinstance(event, AuthenticationFailure | ReportBufferFull | Unbound)
     log.log(logging.WARNING if grave else logging.INFO, "%s", line_of(event))
 
 

@@ -52,6 +52,7 @@ from headstay.engine.stages import ATTEMPTING, FAILED_STATE, RESTING, TIME_LIMIT
 from headstay.engine.status import Status
 from headstay.engine.subconnections import Subconnections
 from headstay.engine.switchback import Switchback
+from headstay.engine.unbinding import Unbinding
 from headstay.errors import HeadstayError
 from headstay.wire import messages
 
@@ -125,6 +126,7 @@ class Machine:
 
         self._keepalive: Keepalive | None = None
         self._subconnections = Subconnections(settings.services)
+        self._unbinding = Unbinding()
 
     # the face -------------------------------------------------------------------------------------
 
@@ -145,6 +147,7 @@ class Machine:
     def deadline(self) -> float | None:
         """Return when Tick is due, in monotonic seconds."""
         deadlines = [self._resume_at, self._stage_ends_at, self._subconnections.deadline(), self._switchback.deadline()]
+        deadlines.append(self._unbinding.deadline())
         if self._keepalive is not None:
             deadlines.append(self._keepalive.deadline())
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
@@ -267,6 +270,20 @@ class Machine:
         if self._subconnections.established(telemetry.NAME):
             self._effects.append(WakeServices(telemetry.NAME))
 
+    def _unbind(self, given: inputs.UnbindRequested, now: Instant) -> None:
+        established = self._picture.device_state is DeviceState.CONNECTED
+        self._effects += self._unbinding.ask(given, self._settings, now, established=established)
+
+    def _unbind_concluded(self, given: inputs.UnbindConcluded, now: Instant) -> None:
+        self._effects += self._unbinding.concluded(given)
+        if given.outcome.failure is not None:
+            return
+        self._token = None
+        # A connection that stands is ended by the cloud; without one, this is where the long wait begins.
+        if self._picture.device_state not in (DeviceState.IDLE, DeviceState.CONNECTED):
+            self._let_go(_Why(down=DownReason.UNBOUND), DeviceState.WAITING, now)
+            self._rest(self._failover.sent_away(None, now), now)
+
     def _hope(self, _: inputs.LinkChanged, now: Instant) -> None:
         self._resume_at = self._failover.hope(self._resume_at, now)
 
@@ -307,6 +324,7 @@ class Machine:
             keepalive.pinged(now.monotonic)
             self._effects.append(SendPing())
         self._effects += self._subconnections.expire(now)
+        self._effects += self._unbinding.expire(now)
         self._ask_earlier(now)
 
     # the steps of an attempt ----------------------------------------------------------------------
@@ -361,6 +379,7 @@ class Machine:
             self._failover.established(self._picture.server)
             self._switchback.connected(self._picture.server, now.monotonic)
         self._picture.server_address = given.address
+        self._unbinding.connected()
         self._enter(DeviceState.CONNECTED, now)
         self._effects += self._subconnections.news()  # the services may have changed since the registration
 
@@ -423,6 +442,8 @@ class Machine:
                 self._effects += self._subconnections.close(instance, reason)
             case messages.Bye(reason=reason, retry_after=retry_after):
                 self._told_bye(reason, retry_after, now)
+            case messages.UnbindResult(result=result):
+                self._effects += self._unbinding.answered(result, self._picture.server)
             case messages.Unknown():
                 self._picture.unknown_messages += 1
 
@@ -445,6 +466,8 @@ class Machine:
             server, stood_for = self._take_down(why, now, graceful=True)
             self._rest(self._failover.lost(server, stood_for, retry_after, now), now)
             return
+        if down is DownReason.UNBOUND:
+            self._effects += self._unbinding.told_goodbye(self._picture.server)
         self._take_down(_Why(down=down), now, graceful=True)
         self._turning_from = self._token = None
         self._rest(self._failover.sent_away(retry_after, now), now)
@@ -501,6 +524,7 @@ class Machine:
         self._attempt = self._stage = self._stage_ends_at = self._keepalive = None
         self._switchback.ended()
         self._effects += self._subconnections.main_connection_ended()
+        self._effects += self._unbinding.main_connection_ended()
 
     def _anew(self, now: Instant) -> None:
         """Dial at once, from the top of the list, whatever was to be waited for."""
@@ -553,6 +577,11 @@ TRANSITIONS: dict[tuple[DeviceState, type[Input]], Transition] = {
     **{(s, inputs.Stopped): Transition(Machine._stop, (_IDLE,)) for s in DeviceState},
     **{(s, inputs.CountersCleared): Transition(Machine._clear_counters) for s in DeviceState},
     **{(s, inputs.ReportMade): Transition(Machine._report) for s in DeviceState},
+    **{(s, inputs.UnbindRequested): Transition(Machine._unbind) for s in DeviceState},
+    **{(s, inputs.UnbindConcluded): Transition(Machine._unbind_concluded) for s in (_IDLE, _CONNECTED)},
+    **{
+        (s, inputs.UnbindConcluded): Transition(Machine._unbind_concluded, (_WAITING,)) for s in (*RESTING, *ATTEMPTING)
+    },
     **{
         (s, inputs.Configured): Transition(Machine._configure, (_IDLE, _WAITING))
         for s in (*RESTING, *ATTEMPTING, _CONNECTED)

@@ -25,23 +25,25 @@ async def ask(probe: Probe, identity: Identity, contexts: TlsContexts) -> inputs
     begin = Resolve(probe.attempt, probe.server, probe.settings)
     attempt = Attempt(begin, identity, _unheard, contexts)
     try:
-        return await _steps(attempt, begin, probe)
+        authenticated = await let_in(attempt, begin)
+        return inputs.Probed(probe.attempt, probe.server, authenticated.token, authenticated.expires_in)
     except Exception as error:  # noqa: BLE001 -- the supervisor: one place classifies every failure
         return inputs.ProbeFailed(probe.attempt, probe.server, classify(error))
     finally:
         attempt.abort()
 
 
-async def _steps(attempt: Attempt, begin: Resolve, probe: Probe) -> inputs.Probed:
+async def let_in(attempt: Attempt, begin: Resolve) -> inputs.Authenticated:
+    """Take the first steps, up to authentication, each within its time limit. Raises what `failures.classify` knows."""
     step: Resolve | Connect | Authenticate = begin
     while True:
         match await _in_time(attempt, step):
             case inputs.Resolved(addresses=addresses):
-                step = Connect(probe.attempt, addresses)
+                step = Connect(begin.attempt, addresses)
             case inputs.Connected():
-                step = Authenticate(probe.attempt)
-            case inputs.Authenticated(token=token, expires_in=expires_in):
-                return inputs.Probed(probe.attempt, probe.server, token, expires_in)
+                step = Authenticate(begin.attempt)
+            case inputs.Authenticated() as authenticated:
+                return authenticated
 
 
 async def _in_time(attempt: Attempt, step: Step) -> OfAttempt:

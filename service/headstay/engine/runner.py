@@ -21,6 +21,7 @@ from headstay.engine import inputs
 from headstay.engine.actions import Action
 from headstay.engine.channel import Channel
 from headstay.engine.effects import (
+    AskToUnbind,
     Authenticate,
     ClearTraffic,
     CloseSubconnection,
@@ -36,11 +37,12 @@ from headstay.engine.effects import (
     SendMessage,
     SendPing,
     Step,
+    UnbindEnded,
     WakeServices,
 )
 from headstay.engine.events import Event
 from headstay.engine.failures import classify
-from headstay.engine.inputs import Input
+from headstay.engine.inputs import Input, UnbindFailure, UnbindOutcome
 from headstay.engine.instant import Instant, read_clock
 from headstay.engine.log import log, log_event
 from headstay.engine.machine import Machine
@@ -53,6 +55,7 @@ from headstay.engine.status import Status
 from headstay.engine.steps import Attempt
 from headstay.engine.subconnection import ServiceContext
 from headstay.engine.tls import TlsContexts
+from headstay.engine.unbind_request import ask_to_unbind
 from headstay.engine.websocket import CLOSE_WITHIN, close, why_closed
 from headstay.errors import WireError
 from headstay.wire import messages
@@ -104,6 +107,9 @@ class Engine:
         self._channels: dict[str, Channel] = {}
         self._channel_tasks: dict[str, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._unbindings: dict[int, asyncio.Future[UnbindOutcome]] = {}  # by the number of their request
+        self._beside: set[asyncio.Task[None]] = set()  # what servers are asked whatever becomes of the attempt
+        self._requests = 0
 
     # what the daemon calls ------------------------------------------------------------------------
 
@@ -140,6 +146,19 @@ class Engine:
     def clear_counters(self) -> None:
         """Set every counter of the status to zero. Times and reasons stay."""
         self._tell(inputs.CountersCleared())
+
+    async def unbind(self, code: str) -> UnbindOutcome:
+        """Have the cloud unbind this device by a verification code: over the main connection, else by HTTPS.
+
+        Takes a minute at most. Cancelling it ends the waiting; what has been sent has been sent.
+        """
+        if not self._running:
+            return UnbindOutcome(UnbindFailure.STOPPED)
+        self._requests += 1
+        outcome: asyncio.Future[UnbindOutcome] = asyncio.get_running_loop().create_future()
+        self._unbindings[self._requests] = outcome
+        self._tell(inputs.UnbindRequested(self._requests, code))
+        return await outcome
 
     def report(self, body: dict[str, object], time: float) -> None:
         """Bring one report to the cloud: `body` as JSON, of something that happened at `time` (since the epoch).
@@ -215,6 +234,10 @@ class Engine:
                 self._begin_step(effect)
             case Probe():
                 self._spawn(self._ask(effect), self._of_attempt)
+            case AskToUnbind():
+                self._spawn(self._unbind_beside(effect), self._beside)
+            case UnbindEnded(request, outcome):
+                self._end_unbinding(request, outcome)
             case Disconnect(reason=reason, graceful=graceful):
                 self._disconnect(reason, graceful=graceful)
             case SendMessage(message):
@@ -282,6 +305,16 @@ class Engine:
             attempt.abort()
             if attempt.main is not None:
                 self._spawn(close(attempt.main, legible(reason)[:100], graceful=graceful), self._closing)
+
+    # unbinding ------------------------------------------------------------------------------------
+
+    async def _unbind_beside(self, asked: AskToUnbind) -> None:
+        self._tell(await ask_to_unbind(asked, self._identity, self._contexts))
+
+    def _end_unbinding(self, request: int, outcome: UnbindOutcome) -> None:
+        waiting = self._unbindings.pop(request, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(outcome)
 
     # the main connection --------------------------------------------------------------------------
 
@@ -351,6 +384,10 @@ class Engine:
 
     async def _let_go_of_everything(self) -> None:
         """Wait for what is closing, within CLOSE_WITHIN seconds, and drop the rest."""
+        for request in list(self._unbindings):
+            self._end_unbinding(request, UnbindOutcome(UnbindFailure.STOPPED))
+        for task in list(self._beside):
+            self._cancel(task)
         if self._attempt is not None:
             self._disconnect("", graceful=False)
         if self._closing:

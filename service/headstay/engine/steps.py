@@ -26,7 +26,7 @@ from headstay.engine.reasons import FailureReason
 from headstay.engine.settings import Identity, Settings
 from headstay.engine.tls import TlsContexts
 from headstay.engine.websocket import Url, upgrade, url_of
-from headstay.wire import AUTHENTICATE_PATH, MAIN_SUBPROTOCOL, REGISTER_PATH, messages, subprotocol_of
+from headstay.wire import AUTHENTICATE_PATH, MAIN_SUBPROTOCOL, REGISTER_PATH, UNBIND_PATH, messages, subprotocol_of
 from headstay.wire.scram import ClientProof
 
 
@@ -63,6 +63,12 @@ class Attempt:
                 return await self._register(token, services)
             case Handshake(url=url):
                 return await self._handshake(url_of(url))
+
+    async def unbind(self, token: str, code: str) -> str:
+        """Have the server unbind the device; return its result. Comes after Authenticate, in place of Register."""
+        answer = await self._post(UNBIND_PATH, messages.UnbindRequest(self._identity.serial, code), token)
+        _require_success(answer, FailureReason.AUTHENTICATION_REFUSED)
+        return messages.decode_body(answer.body, messages.UnbindAnswer).result
 
     def abort(self) -> None:
         """Close the HTTP connection, if that is what the attempt still has. The main connection is not touched."""

@@ -13,6 +13,18 @@ The cloud offers what is new in it at once, as after a handshake, and gives up o
 open stays open until the device, which closes the subconnections of a service it disables, says `closed`. A cloud that
 does not know the message ignores it; the new list then counts from the next main connection.
 
+A device that is to be unbound from the cloud user who registered it sends the verification code that another user was
+given: as `unbind` on its main connection while that stands, else, once authenticated, in a request of its own:
+
+    POST /v1/unbind   Authorization: Bearer token; {"serial", "code"}
+                   -> {"result"} or 401, 403 not-allowed, 503 as for register
+
+Either way the result is `unbound`, `wrong-code` (also for a code that was used before), `expired-code`,
+`too-many-attempts` (a new code must be made), or, on the main connection, `busy` (the cloud cannot look it up just
+now; nothing was counted). Answers on the main connection come in the order of the requests; a device sends one at a
+time. Case and dashes of a code make no difference. When the device is unbound, its tokens and tickets are good no more
+and its main connection ends with `bye` unbound; where it was asked there, after `unbind-result`.
+
 `messages` holds every body and message; `text` what the texts in them may be made of; `scram` the password proof with
 its bounds.
 
@@ -35,6 +47,7 @@ WebSocket that it came on.
 
 AUTHENTICATE_PATH = "/v1/authenticate"
 REGISTER_PATH = "/v1/register"
+UNBIND_PATH = "/v1/unbind"
 MAIN_SUBPROTOCOL = "headstay.v1"
 
 MAXIMUM_BODY = 64 * 1024

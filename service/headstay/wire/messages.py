@@ -19,6 +19,13 @@ SCRAM_SHA_256 = "SCRAM-SHA-256"
 CERTIFICATE = "certificate"
 NONE = "none"
 
+UNBOUND = "unbound"
+WRONG_CODE = "wrong-code"
+EXPIRED_CODE = "expired-code"
+TOO_MANY_ATTEMPTS = "too-many-attempts"
+BUSY = "busy"
+"""What can come of a verification code; BUSY on the main connection only."""
+
 B = TypeVar("B", bound="Body")
 
 
@@ -119,6 +126,25 @@ class Registered(Body, frozen=True):
         return f"Registered(generation={self.generation}, expires_in={self.expires_in})"
 
 
+# POST /v1/unbind ----------------------------------------------------------------------------------
+
+
+class UnbindRequest(Body, frozen=True):
+    """The verification code that the device's administrator gave."""
+
+    serial: text.Serial
+    code: text.Word
+
+    def __repr__(self) -> str:
+        return f"UnbindRequest(serial={self.serial!r})"
+
+
+class UnbindAnswer(Body, frozen=True):
+    """UNBOUND, WRONG_CODE, EXPIRED_CODE or TOO_MANY_ATTEMPTS."""
+
+    result: text.Reason
+
+
 # main connection ----------------------------------------------------------------------------------
 
 
@@ -187,7 +213,7 @@ class Unbind(Message, frozen=True):
 
 
 class UnbindResult(Message, frozen=True):
-    """Cloud to device: unbound, wrong-code, expired-code or too-many-attempts."""
+    """Cloud to device: UNBOUND, WRONG_CODE, EXPIRED_CODE, TOO_MANY_ATTEMPTS or BUSY."""
 
     result: text.Reason
 

@@ -11,7 +11,8 @@ from headstay import xml
 from headstay.backend.rpcs import Rpcs
 from headstay.datastore.access import Requester, Source
 from headstay.dhcp.event import Happening, LeaseEvent
-from headstay.errors import AccessDenied, HeadstayError, InvalidValue, RpcErrors
+from headstay.engine.inputs import UnbindFailure, UnbindOutcome
+from headstay.errors import AccessDenied, HeadstayError, InvalidValue, NetconfError, RpcErrors
 from models import device_model
 
 ADMIN = Requester("admin", 1, Source.DIRECT)
@@ -24,6 +25,11 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.outcome = UnbindOutcome()
+
+    async def unbind(self, code: str) -> UnbindOutcome:
+        self.asked.append(f"unbind {code}")
+        return self.outcome
 
     def reconnect(self) -> None:
         self.asked.append("reconnect")
@@ -74,6 +80,34 @@ async def test_what_the_engine_is_asked(engine: FakeEngine, name: str) -> None:
 async def test_a_parameter_that_there_is_not_is_refused(engine: FakeEngine, name: str) -> None:
     with pytest.raises(RpcErrors):
         await execute(engine, name, "<now/>")
+    assert engine.asked == []
+
+
+async def test_unbind(engine: FakeEngine) -> None:
+    assert await execute(engine, "unbind", "<code>7K3M-9QXA</code>") == []
+    assert engine.asked == ["unbind 7K3M-9QXA"]
+
+
+@pytest.mark.parametrize("failure", UnbindFailure)
+async def test_unbind_that_fails_says_why_and_what_to_do(engine: FakeEngine, failure: UnbindFailure) -> None:
+    engine.outcome = UnbindOutcome(failure, "cloud.example: dns-failed")
+    with pytest.raises(NetconfError) as caught:
+        await execute(engine, "unbind", "<code>SECRET</code>")
+    error = caught.value
+    assert (error.tag, error.app_tag) == (
+        "in-use" if failure is UnbindFailure.UNDER_WAY else "operation-failed",
+        failure.value,
+    )
+    assert error.message.endswith("(cloud.example: dns-failed)")
+    assert "SECRET" not in error.message
+
+
+@pytest.mark.parametrize("code", ["SECRET CODE", "SECRET\u00e9", "S" * 65])
+async def test_unbind_with_what_is_no_code_does_not_quote_it(engine: FakeEngine, code: str) -> None:
+    with pytest.raises(HeadstayError) as caught:
+        await execute(engine, "unbind", f"<code>{code}</code>")
+    assert "SECRET" not in str(caught.value)
+    assert "SSSS" not in str(caught.value)
     assert engine.asked == []
 
 

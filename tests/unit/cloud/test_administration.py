@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 
 from cloud_device import Cloud, cloud_in
 from headstay.cloud.administration import Administration, Outcome, SocketAdministration
-from headstay.errors import CommandError
+from headstay.cloud.codes import USUAL_LIFE
+from headstay.errors import CommandError, WireError
 from headstay.wire.scram import verifier_of
 
 
@@ -34,6 +36,38 @@ async def test_both_ways_do_the_same(administration: Administration) -> None:
     assert await administration.remove("sw-1") is Outcome.REMOVED
     assert await administration.remove("sw-1") is Outcome.UNKNOWN
     assert await administration.add("SW-2", verifier) is Outcome.ADDED
+
+
+async def test_codes_both_ways(administration: Administration, cloud: Cloud) -> None:
+    assert (await administration.make_code("SW-1", USUAL_LIFE)).outcome is Outcome.UNKNOWN
+    await administration.add("SW-1", None)
+    first, second = [await administration.make_code("sw-1", USUAL_LIFE) for _ in range(2)]
+    assert (first.outcome, second.outcome) == (Outcome.MADE, Outcome.MADE)
+    assert second.expires_at == "2026-01-28T14:18:40Z"
+    assert second.code not in repr(second)
+    now = cloud.time.sources.wall()
+    assert await cloud.server.registry.unbind("sw-1", first.code, now) == "wrong-code"
+    assert await cloud.server.registry.unbind("sw-1", second.code, now) == "unbound"
+    assert [d.bound for d in await administration.devices()] == [False]
+    assert (await administration.make_code("SW-1", USUAL_LIFE)).outcome is Outcome.UNBOUND
+    assert await administration.add("SW-1", None) is Outcome.BOUND
+    assert await administration.add("SW-1", None) is Outcome.EXISTS
+    assert [d.bound for d in await administration.devices()] == [True]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 59.0, 7 * 86_400 + 1.0])
+async def test_life_of_a_code_has_bounds(administration: Administration, seconds: float) -> None:
+    await administration.add("SW-1", None)
+    with pytest.raises((WireError, CommandError)):
+        await administration.make_code("SW-1", datetime.timedelta(seconds=seconds))
+
+
+async def test_binding_with_another_password_changes_that_too(administration: Administration, cloud: Cloud) -> None:
+    await administration.add("SW-1", None)
+    code = (await administration.make_code("SW-1", USUAL_LIFE)).code
+    await cloud.server.registry.unbind("sw-1", code, cloud.time.sources.wall())
+    assert await administration.add("SW-1", verifier_of("secret")) is Outcome.BOUND
+    assert [(d.bound, d.password) for d in await administration.devices()] == [(True, True)]
 
 
 async def test_verifier_survives_the_socket(cloud: Cloud, tmp_path: Path) -> None:
@@ -69,6 +103,7 @@ async def test_entry_has_every_key(cloud: Cloud, tmp_path: Path) -> None:
             {
                 "serial": "SW-1",
                 "password": False,
+                "bound": True,
                 "connected": False,
                 "since": None,
                 "address": None,

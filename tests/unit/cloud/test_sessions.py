@@ -12,6 +12,7 @@ from headstay.cloud.sessions import (
     Heard,
     Holder,
     Input,
+    Judged,
     MarkOffline,
     MarkOnline,
     Offer,
@@ -23,6 +24,7 @@ from headstay.cloud.sessions import (
     SubconnectionOpened,
     Superseded,
     Tick,
+    Unbound,
 )
 from headstay.wire.messages import Closed, Keepalive, KeepaliveAck, Services, Unbind, UnbindResult, Unknown
 
@@ -69,10 +71,42 @@ def test_messages_are_answered() -> None:
     core = sessions()
     arrive(core, OLD)
     assert core.handle(Heard(OLD, Keepalive(7)), 1.0) == [Send(OLD, KeepaliveAck(7))]
-    assert core.handle(Heard(OLD, Unbind("123")), 1.0) == [Send(OLD, UnbindResult("wrong-code"))]
     assert core.handle(Heard(OLD, Unknown("dance")), 1.0) == []
     assert core.unknown_messages("sw-1") == 1
     assert core.unknown_messages("sw-2") == 0
+
+
+def test_code_is_answered_when_it_was_looked_up() -> None:
+    core = sessions()
+    arrive(core, OLD)
+    assert core.handle(Heard(OLD, Unbind("123")), 1.0) == []
+    assert core.handle(Judged(OLD, "wrong-code"), 1.0) == [Send(OLD, UnbindResult("wrong-code"))]
+    assert core.holds(OLD)
+
+
+def test_unbound_device_is_told_the_result_before_goodbye() -> None:
+    core = sessions()
+    arrive(core, OLD)
+    told = [Send(OLD, UnbindResult("unbound")), End(OLD, "unbound"), MarkOffline(OLD)]
+    assert core.handle(Judged(OLD, "unbound"), 1.0) == told
+    assert len(core) == 0
+
+
+def test_connection_that_took_the_place_of_the_one_that_asked_ends_too() -> None:
+    core = sessions()
+    arrive(core, OLD)
+    arrive(core, NEW)
+    assert core.handle(Judged(OLD, "wrong-code"), 1.0) == []
+    assert core.handle(Judged(OLD, "unbound"), 1.0) == [End(NEW, "unbound"), MarkOffline(NEW)]
+
+
+def test_serial_unbound_by_a_request_of_its_own_loses_its_connection() -> None:
+    core = sessions()
+    arrive(core, OLD)
+    arrive(core, OTHER)
+    assert core.handle(Unbound("sw-1"), 1.0) == [End(OLD, "unbound"), MarkOffline(OLD)]
+    assert core.handle(Unbound("sw-1"), 1.0) == []
+    assert core.holds(OTHER)
 
 
 def test_removed_serial_is_told_and_marked_offline() -> None:
@@ -187,6 +221,8 @@ inputs: st.SearchStrategy[Input] = st.one_of(
     st.builds(Departed, holders),
     st.builds(Superseded, holders),
     st.builds(Removed, st.sampled_from(["sw-1", "sw-2"])),
+    st.builds(Judged, holders, st.sampled_from(["unbound", "wrong-code"])),
+    st.builds(Unbound, st.sampled_from(["sw-1", "sw-2"])),
     st.builds(SubconnectionOpened, holders, instances),
     st.builds(SubconnectionEnded, holders, instances),
     st.just(Tick()),

@@ -24,6 +24,8 @@ FORMS: list[tuple[messages.Body, dict[str, Any]]] = [
         {"serial": "S1", "model": "m", "software": "s", "boot-id": "b", "services": ["telemetry"]},
     ),
     (messages.Registered("wss://x/", 3, 30.0), {"url": "wss://x/", "generation": 3, "expires-in": 30.0}),
+    (messages.UnbindRequest("SW-1", "1234"), {"serial": "SW-1", "code": "1234"}),
+    (messages.UnbindAnswer("wrong-code"), {"result": "wrong-code"}),
     (messages.Keepalive(7), {"type": "keepalive", "id": 7}),
     (messages.KeepaliveAck(7), {"type": "keepalive-ack", "id": 7}),
     (
@@ -147,6 +149,8 @@ BOUNDS: dict[type[messages.Body], dict[str, tuple[list[Any], list[Any]]]] = {
     messages.Bye: {"reason": REASON, "retry-after": SECONDS},
     messages.Closed: {"instance": INSTANCE, "reason": REASON},
     messages.Services: {"services": SERVICES},
+    messages.UnbindRequest: {"serial": SERIAL, "code": WORD},
+    messages.UnbindAnswer: {"result": REASON},
     messages.Unbind: {"code": WORD},
     messages.UnbindResult: {"result": REASON},
     messages.Report: {"boot-id": WORD, "sequence": SEQUENCE, "time": WORD},
@@ -202,6 +206,7 @@ def test_an_error_that_quotes_is_legible_and_short() -> None:
         messages.Registered("wss://x/?ticket=SECRET", 1, 1.0),
         messages.Open("s", "i", "wss://x/?ticket=SECRET"),
         messages.Unbind("SECRET"),
+        messages.UnbindRequest("SW-1", "SECRET"),
     ],
 )
 def test_no_secret_in_a_representation(message: messages.Body) -> None:
