@@ -28,6 +28,7 @@ from headstay.engine.effects import (
     Resolve,
     SendMessage,
     SendPing,
+    TuneSubconnections,
     WakeServices,
 )
 from headstay.engine.events import Event
@@ -35,7 +36,7 @@ from headstay.engine.inputs import Failure, Input
 from headstay.engine.instant import Instant
 from headstay.engine.machine import Machine
 from headstay.engine.reasons import DeviceState, FailureReason
-from headstay.engine.settings import Identity, Server, Settings
+from headstay.engine.settings import Identity, Server, Service, Settings
 from headstay.engine.stages import TIME_LIMIT, TIMED_OUT, Stage
 from headstay.engine.status import ConnectionStatus
 from headstay.wire import messages
@@ -101,6 +102,8 @@ class World:
         self.used: Settings | None = None
         """The settings of the live attempt."""
         self.subconnections: dict[str, str] = {}
+        self.limits: dict[str, Service] = {}
+        """By service: what its subconnections were told last."""
         self._server: Server | None = None
         self._order = itertools.count()
         self._coming: list[tuple[float, int, Input]] = []
@@ -251,9 +254,13 @@ class World:
                 self.beats.append((self.now, "keepalive"))
                 if self._cloud.answers_keepalives:
                     self._hear(messages.KeepaliveAck(number))
-            case OpenSubconnection(attempt, instance, service, url):
+            case OpenSubconnection(attempt, instance, service, url, limits):
                 assert attempt == self.main
+                self.limits[service] = limits
                 self._open(attempt, instance, service, url)
+            case TuneSubconnections(limits):
+                assert limits.name in self.subconnections.values(), "nothing to tune"
+                self.limits[limits.name] = limits
             case CloseSubconnection(instance):
                 self.subconnections.pop(instance)
             case Emit(event):

@@ -47,7 +47,7 @@ from headstay.engine.picture import Picture
 from headstay.engine.reasons import DeviceState, DownReason, FailureReason, ProcessState, State
 from headstay.engine.reports import Reports
 from headstay.engine.services import telemetry
-from headstay.engine.settings import Identity, Server, Settings
+from headstay.engine.settings import Identity, Server, Settings, service_of
 from headstay.engine.stages import ATTEMPTING, FAILED_STATE, RESTING, TIME_LIMIT, TIMED_OUT, Stage
 from headstay.engine.status import Status
 from headstay.engine.subconnections import Subconnections
@@ -95,7 +95,7 @@ class Machine:
     """The link. Feed it inputs and perform its effects; call `handle(Tick(), now)` once `deadline()` has passed."""
 
     def __init__(self, identity: Identity, settings: Settings, jitter: random.Random) -> None:
-        self.reports = Reports(identity.boot_id)
+        self.reports = Reports(identity.boot_id, service_of(settings.services, telemetry.NAME).queue_limit)
         self._settings = settings
         self._picture = Picture()
         self._started = False
@@ -211,6 +211,7 @@ class Machine:
     def _configure(self, given: inputs.Configured, now: Instant) -> None:
         old = self._settings
         new = self._settings = reduce(lambda settings, action: action.applied_to(settings), given.actions, old)
+        self.reports.limit = service_of(new.services, telemetry.NAME).queue_limit
         self._failover.configure(new.servers)
         self._switchback.configure(new.hold_down, new.servers, now.monotonic)
         hopeful = change.reasons_to_dial_anew(old, new)

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from headstay.engine.reasons import ReportFailure, ReportIncomplete
+from headstay.engine.settings import QUEUE_OCTETS
 from headstay.wire import MAXIMUM_BODY, messages
 
 DEFAULT_LIMIT = 1000
@@ -49,8 +50,10 @@ class Reports:
     def __init__(self, boot_id: str, limit: int = DEFAULT_LIMIT) -> None:
         self.account = Account()
         self._boot_id = boot_id
-        self._limit = limit
+        self.limit = limit
+        """Reports that may wait. A lower one drops nothing that waits already."""
         self._waiting: deque[bytes] = deque()
+        self._octets = 0  # of all that is in _waiting
         self._first = 1  # the sequence number of _waiting[0], or of the next report where it is empty
         self._sent = 0  # how many of _waiting are sent on the connection that is up
 
@@ -70,7 +73,7 @@ class Reports:
         """
         if not hopeful:
             self._failed(ReportFailure.NOT_CONNECTED, now)
-        if len(self._waiting) >= self._limit:
+        if self._full:
             self.account.dropped_after_buffer_limit += 1
             self._dropped(ReportIncomplete.BUFFER_FULL, now)
             return False
@@ -80,7 +83,8 @@ class Reports:
             self._dropped(ReportIncomplete.TOO_LARGE, now)
             return False
         self._waiting.append(octets)
-        if len(self._waiting) < self._limit:
+        self._octets += len(octets)
+        if not self._full:
             return False
         self.account.buffer_full_count += 1
         return True
@@ -99,7 +103,7 @@ class Reports:
         if sequence >= self._first + self._sent:
             return False
         while self._first <= sequence:
-            self._waiting.popleft()
+            self._octets -= len(self._waiting.popleft())
             self._first += 1
             self._sent -= 1
         return True
@@ -124,6 +128,10 @@ class Reports:
     def not_acknowledged(self, now: float) -> None:
         """Note that the cloud has been silent for too long."""
         self._failed(ReportFailure.NOT_ACKNOWLEDGED, now)
+
+    @property
+    def _full(self) -> bool:
+        return len(self._waiting) >= self.limit or self._octets >= QUEUE_OCTETS
 
     def _failed(self, reason: ReportFailure, now: float) -> None:
         self.account.last_report_failure_reason = reason

@@ -145,3 +145,33 @@ def test_what_is_no_json_is_refused_before_anything_changes() -> None:
     with pytest.raises(TypeError):
         reports.add({"event": object()}, 0.0, hopeful=True, now=0.0)
     assert len(reports) == 0
+
+
+def test_a_lower_limit_drops_nothing_that_waits_and_a_higher_one_counts_at_once() -> None:
+    reports = Reports("boot", limit=3)
+    add(reports, 1)
+    add(reports, 2)
+    reports.limit = 1
+    assert not add(reports, 3)
+    assert (len(reports), reports.account.dropped_after_buffer_limit, reports.account.buffer_full_count) == (2, 1, 0)
+    assert taken(reports) == [1, 2]
+    reports.limit = 3
+    assert add(reports, 4)
+    assert (len(reports), reports.account.buffer_full_count) == (3, 1)
+
+
+def test_a_buffer_that_holds_too_many_octets_is_full_whatever_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headstay.engine.reports.QUEUE_OCTETS", 100_000)
+    reports = Reports("boot", limit=100_000)
+
+    def add_large() -> bool:
+        return reports.add({"event": "x" * 60_000}, 0.0, hopeful=True, now=0.0)
+
+    assert [add_large() for _ in range(3)] == [False, True, False]
+    assert (len(reports), reports.account.dropped_after_buffer_limit, reports.account.buffer_full_count) == (2, 1, 1)
+    taken(reports)
+    reports.acknowledge("boot", 1)
+    assert add_large()
+    taken(reports)
+    reports.acknowledge("boot", 3)
+    assert [add_large() for _ in range(3)] == [False, True, False]
