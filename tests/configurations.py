@@ -56,6 +56,8 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "/hcm:cloud-management/dhcp/interface": ("vlan1", "eth0", "a b", "", "e" * 65),
     "/hcm:cloud-management/service/name": ("telemetry", "netconf", "-a", "A", "x9", ""),
     "/hcm:cloud-management/service/enabled": ("true", "false", ""),
+    "/hcm:cloud-management/service/queue-limit": ("1", "100000", "100001", "0", "+5", "05", ""),
+    "/hcm:cloud-management/service/rate-limit": ("1", "4294967295", "4294967296", "0", "-0", ""),
     "/sys:system/authentication/user/name": ("root", "admin", "a b", "é"),
     "/sys:system/authentication/user/password": ("$0$x", "$6$salt$" + "a" * 86, "$1$x", "x", "$6$rounds=5$s$a"),
     "/sys:system/authentication/user/authorized-key/name": _NAMES,

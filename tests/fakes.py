@@ -29,6 +29,7 @@ from headstay.engine.effects import (
     Resolve,
     SendMessage,
     SendPing,
+    TuneSubconnections,
     UnbindEnded,
     WakeServices,
 )
@@ -37,7 +38,7 @@ from headstay.engine.inputs import Failure, Input, UnbindFailure, UnbindOutcome
 from headstay.engine.instant import Instant
 from headstay.engine.machine import Machine
 from headstay.engine.reasons import DeviceState, FailureReason
-from headstay.engine.settings import Identity, Server, Settings
+from headstay.engine.settings import Identity, Server, Service, Settings
 from headstay.engine.stages import TIME_LIMIT, TIMED_OUT, Stage
 from headstay.engine.status import ConnectionStatus
 from headstay.engine.unbinding import outcome_of
@@ -111,6 +112,8 @@ class World:
         self.outcomes: dict[int, UnbindOutcome] = {}
         """What came of each request to be unbound."""
         self.subconnections: dict[str, str] = {}
+        self.limits: dict[str, Service] = {}
+        """By service: what its subconnections were told last."""
         self._server: Server | None = None
         self._order = itertools.count()
         self._coming: list[tuple[float, int, Input]] = []
@@ -267,9 +270,13 @@ class World:
                 self.beats.append((self.now, "keepalive"))
                 if self._cloud.answers_keepalives:
                     self._hear(messages.KeepaliveAck(number))
-            case OpenSubconnection(attempt, instance, service, url):
+            case OpenSubconnection(attempt, instance, service, url, limits):
                 assert attempt == self.main
+                self.limits[service] = limits
                 self._open(attempt, instance, service, url)
+            case TuneSubconnections(limits):
+                assert limits.name in self.subconnections.values(), "nothing to tune"
+                self.limits[limits.name] = limits
             case CloseSubconnection(instance):
                 self.subconnections.pop(instance)
             case Emit(event):

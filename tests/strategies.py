@@ -57,7 +57,12 @@ def _cloud_management(operation: Piece, insertion: Piece) -> Piece:
     port = leaf("port", ("1", "443", "19443", "65535"), operation)
     backup = node("backup-server", joined(leaf("domain", DOMAINS, plain), some(port)), where)
     service = joined(
-        leaf("name", ("telemetry", "netconf", "other"), plain), some(leaf("enabled", ("true", "false"), operation))
+        leaf("name", ("telemetry", "netconf", "other"), plain),
+        some(
+            leaf("enabled", ("true", "false"), operation),
+            leaf("queue-limit", ("1", "1000"), operation),
+            leaf("rate-limit", ("1", "50"), operation),
+        ),
     )
     return some(
         leaf("enabled", ("true", "false"), operation),

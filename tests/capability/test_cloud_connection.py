@@ -570,7 +570,10 @@ async def test_device_that_never_reads_is_bounded(tmp_path: Path, monkeypatch: p
         start(link)
 
     monkeypatch.setattr(Link, "start", start_narrow)
-    async with cloud_in(tmp_path / "state", Limits(goodbye=0.2)) as cloud, device_of(cloud, "SW-1") as device:
+    async with (
+        cloud_in(tmp_path / "state", Limits(goodbye=0.2, messages_at_once=100_000)) as cloud,
+        device_of(cloud, "SW-1") as device,
+    ):
         await cloud.add("SW-1")
         narrow = socket.socket()
         narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -614,6 +617,41 @@ async def test_reports_sent_again_after_a_reconnect_are_stored_once(cloud: Cloud
         assert await receive(telemetry) == acknowledged
     stored = await cloud.server.registry.reports("sw-1")
     assert [(r.boot_id, r.sequence) for r in stored] == [("b1", 1), ("b1", 2), ("b1", 3), ("b2", 1)]
+
+
+async def test_device_that_floods_is_slowed_and_delays_no_other(tmp_path: Path) -> None:
+    limits = Limits(messages_per_second=0.001, messages_at_once=50)
+    async with (
+        cloud_in(tmp_path / "state", limits) as cloud,
+        device_of(cloud, "SW-1") as flooding,
+        device_of(cloud, "SW-2") as device,
+    ):
+        for each in (flooding, device):
+            await cloud.add(each.serial)
+        main, other_main = await flooding.connect(), await device.connect()
+        telemetry, other = await flooding.telemetry(main), await device.telemetry(other_main)
+
+        async def flood() -> None:
+            sequence = 0
+            while True:
+                sequence += 1
+                await send(telemetry, report(sequence))
+
+        task = asyncio.create_task(flood())
+        for sequence in range(1, 41):
+            await send(other, report(sequence))
+            assert (await receive(other))["sequence"] == sequence
+        await send(main, {"type": "keepalive", "id": 1})  # its own main connection is not slowed either
+        assert (await receive(main))["type"] == "keepalive-ack"
+        for sequence in range(1, 51):
+            assert (await receive(telemetry))["sequence"] == sequence
+        await send(main, {"type": "keepalive", "id": 2})
+        assert (await receive(main))["type"] == "keepalive-ack"
+        assert not task.done()
+        assert len(await cloud.server.registry.reports("sw-1")) == 50  # the rest was not even read
+        task.cancel()
+        await asyncio.wait([task])
+        telemetry.transport.abort()
 
 
 async def test_gap_is_not_acknowledged(cloud: Cloud, device: Device) -> None:

@@ -53,7 +53,15 @@ SETTINGS = st.builds(
     address_family=st.sampled_from(AddressFamily),
     hold_down=st.sampled_from([None, None, 10, 300]),
     tls=st.sampled_from([Tls(), Tls(trust_anchors=("x",))]),
-    services=st.sampled_from([(), (Service("telemetry", enabled=False),), (Service("novelty"),)]),
+    services=st.sampled_from(
+        [
+            (),
+            (Service("telemetry", enabled=False),),
+            (Service("novelty", rate_limit=1),),
+            (Service("telemetry", queue_limit=3),),
+            (Service("telemetry", rate_limit=5),),
+        ]
+    ),
 )
 
 
@@ -242,6 +250,8 @@ def essence(world: World) -> tuple[object, ...]:
         status.connection.server_domain in {server.domain for server in world.machine.settings.servers}
         or status.connection.server_domain is None,
         subconnections,
+        {name: limits for name, limits in world.limits.items() if name in world.subconnections.values()},
+        world.machine.reports.limit,
         status.connection.password_source,
         status.connection.domain_source,
     )

@@ -26,7 +26,6 @@ from headstay.engine.subconnection import (
     Lost,
     Opened,
     Received,
-    Send,
     ServiceContext,
     ServiceInput,
     Woken,
@@ -227,10 +226,10 @@ class Restarts(RuleBasedStateMachine):
     def _tell(self, given: ServiceInput) -> None:
         if self.core is None:
             return
-        for effect in self.core.handle(given, Instant(0.0, 0.0)):
-            assert isinstance(effect, Send), effect
-            assert isinstance(effect.data, str)
-            self.to_cloud.append(effect.data)
+        now = Instant(0.0, 0.0)
+        assert self.core.handle(given, now) == []
+        while (message := self.core.take(now)) is not None:
+            self.to_cloud.append(message)
 
     def _arrive(self, count: int) -> None:
         for _ in range(min(count, len(self.to_cloud))):

@@ -29,13 +29,14 @@ ARROWS: Mapping[str, frozenset[str]] = {
     "headstay.device_file": frozenset({"headstay.errors", "headstay.toml", "headstay.wire", "headstay.netconf.limits"}),
     "headstay.errors": frozenset(),
     "headstay.report_store": frozenset({"headstay.engine", "headstay.wire", "headstay.errors"}),
+    "headstay.rate_limit": frozenset(),
     "headstay.state_directory": frozenset({"headstay.errors"}),
     "headstay.toml": frozenset({"headstay.errors"}),
     "headstay.xml": frozenset({"headstay.errors"}),
     "headstay.wire": frozenset({"headstay.errors"}),
     "headstay.dhcp": frozenset({"headstay.errors"}),
-    "headstay.engine": frozenset({"headstay.wire", "headstay.errors"}),
-    "headstay.cloud": frozenset({"headstay.wire", "headstay.errors", "headstay.toml"}),
+    "headstay.engine": frozenset({"headstay.wire", "headstay.errors", "headstay.rate_limit"}),
+    "headstay.cloud": frozenset({"headstay.wire", "headstay.errors", "headstay.toml", "headstay.rate_limit"}),
     "headstay.datastore": frozenset({"headstay.errors", "headstay.xml"}),
     "headstay.backend": frozenset(
         {
@@ -70,6 +71,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
 
 CORES = frozenset(
     {
+        "headstay.rate_limit",
         "headstay.engine.machine",
         "headstay.engine.failover",
         "headstay.engine.keepalive",

@@ -69,6 +69,8 @@ VALID = [
     *(client(key) for key in (KEY, KEY.replace("PRIVATE", "EC PRIVATE"), "$aes-256-gcm$AAAA")),
     {"dhcp": {"enabled": False, "interface": "GigabitEthernet1/0/1.100"}},
     {"service": [{"name": "telemetry", "enabled": False}, {"name": "not-known-9"}]},
+    *({"service": [{"name": "telemetry", "queue-limit": limit}]} for limit in (1, 100000)),
+    *({"service": [{"name": "telemetry", "rate-limit": limit}]} for limit in (1, 2**32 - 1)),
 ]
 
 REFUSED = [
@@ -90,10 +92,11 @@ REFUSED = [
     *map(client, ["$0$x", KEY.removeprefix("$0$"), KEY.replace("PRIVATE", "ENCRYPTED PRIVATE"), KEY + " " * 16384]),
     *({"dhcp": {"interface": name}} for name in ("", "a b", "a" * 65)),
     *({"service": [{"name": name}]} for name in ("", "-a", "A", "a b", "a" * 65)),
+    *({"service": [{"name": "telemetry", "queue-limit": limit}]} for limit in (0, 100001, 2**32)),
+    *({"service": [{"name": "telemetry", "rate-limit": limit}]} for limit in (0, 2**32)),
     *({name: {}} for name in ("dhcp-lease", "no-such-node")),
     *({"switchback": {"mode": "hold-down", "hold-down": seconds}} for seconds in (9, 86401)),
     {"lockout-protection": "off"},
-    {"service": [{"name": "telemetry", "queue-limit": 1}]},
 ]
 
 TAGGED = [
@@ -113,9 +116,6 @@ TAGGED = [
 ]
 
 WHOLE = [
-    (None, {"service": [{"name": "a", "queue-limit": 100000, "rate-limit": 1}]}),
-    *(("refused", {"service": [{"name": "a", "queue-limit": limit}]}) for limit in (0, 100001)),
-    ("refused", {"service": [{"name": "a", "rate-limit": 0}]}),
     (None, {"lockout-protection": "off"}),
 ]
 

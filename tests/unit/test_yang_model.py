@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from headstay.engine import events, reasons, settings, status
+from headstay.engine import channel, events, reasons, settings, status
 from yang_engines import MODULES, OURS, USERS, YANG, libyang_context, yangson_model
 
 YIN = "{urn:ietf:params:xml:ns:yang:yin:1}"
@@ -43,6 +43,11 @@ def under(root: etree._Element, *path: str) -> etree._Element:
     for name in path:
         (root,) = (child for child in root if child.get("name") == name and child.tag != f"{YIN}import")
     return root
+
+
+def text_of(node: etree._Element) -> str:
+    """A node's description, in one line."""
+    return " ".join(str(node.findtext(f"{YIN}description/{YIN}text")).split())
 
 
 def enumeration(node: etree._Element) -> set[str]:
@@ -165,7 +170,16 @@ def test_defaults_are_the_engines(ours: etree._Element) -> None:
     assert default("ping-interval") == str(engine.ping_interval)
     assert default("address-family") == engine.address_family.value
     assert (default("switchback", "mode"), engine.hold_down) == ("never", None)
-    assert default("service", "enabled") == str(settings.Service("telemetry").enabled).lower()
+    service = settings.Service("telemetry")
+    assert default("service", "enabled") == str(service.enabled).lower()
+    assert default("service", "queue-limit") == str(service.queue_limit)
+    assert (default("service", "rate-limit"), service.rate_limit) == (None, None)
+
+
+def test_bounds_that_the_descriptions_name_are_the_engines(ours: etree._Element) -> None:
+    tree = under(ours, "cloud-management")
+    assert f"({settings.QUEUE_OCTETS} octets)" in text_of(under(tree, "service", "queue-limit"))
+    assert f"at most {channel.READ_RATE} messages a second" in text_of(under(tree, "service"))
 
 
 # what is left out ---------------------------------------------------------------------------------
@@ -244,7 +258,7 @@ def test_configuration_of_this_release() -> None:
         *("/switchback", "/switchback/mode", "/switchback/hold-down"),
         *("/tls", "/tls/trust-anchor", "/tls/client-certificate", "/tls/private-key"),
         *("/dhcp", "/dhcp/enabled", "/dhcp/interface"),
-        *("/service", "/service/name", "/service/enabled"),
+        *("/service", "/service/name", "/service/enabled", "/service/queue-limit", "/service/rate-limit"),
     }
 
 

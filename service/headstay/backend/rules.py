@@ -85,6 +85,8 @@ RULES: dict[str, Rule | None] = {
     "/hcm:cloud-management/service": _services,
     "/hcm:cloud-management/service/name": _services,
     "/hcm:cloud-management/service/enabled": _services,
+    "/hcm:cloud-management/service/queue-limit": _services,
+    "/hcm:cloud-management/service/rate-limit": _services,
     "/sys:system/authentication/user": READ_LIVE,
     "/sys:system/authentication/user/name": READ_LIVE,
     "/sys:system/authentication/user/password": READ_LIVE,

@@ -89,8 +89,7 @@ def settings_of(schema: SchemaNode, tree: etree._Element, open_secret: OpenSecre
             private_key=tls.secret("private-key"),
         ),
         services=tuple(
-            Service(entry.required("name"), entry.text("enabled") == "true")
-            for entry in sorted(top.entries("service"), key=lambda entry: entry.required("name"))
+            _service(entry) for entry in sorted(top.entries("service"), key=lambda entry: entry.required("name"))
         ),
     )
 
@@ -115,6 +114,16 @@ def _servers(primary: _Node, backups: list[_Node]) -> tuple[Server, ...]:
         own = backup.text("port")
         servers.append(Server(backup.required("domain").lower(), int(own) if own else port, Role.BACKUP))
     return tuple(servers)
+
+
+def _service(entry: _Node) -> Service:
+    rate_limit = entry.text("rate-limit")
+    return Service(
+        name=entry.required("name"),
+        enabled=entry.text("enabled") == "true",
+        queue_limit=int(entry.required("queue-limit")),
+        rate_limit=None if rate_limit is None else int(rate_limit),
+    )
 
 
 def _no_secret(leaf: SchemaNode, _: etree._Element) -> str:

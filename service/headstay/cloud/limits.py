@@ -54,6 +54,10 @@ class Limits:
     """A main connection on which nothing was heard for this long is dead: thrice the longest keepalive interval."""
     outbox: int = 64
     """Messages that may wait for one slow reader; more and its connection is cut."""
+    messages_per_second: float = 100.0
+    """Messages that are read from one connection of one device. What it sends beyond that waits in the device."""
+    messages_at_once: int = 1_000
+    """Those that may come faster: a device that was away brings what its report buffer holds."""
     exchange_life: float = 30.0
     exchanges: int = 4_096
     """SCRAM exchanges under way in the whole cloud; beyond them the answer is `busy`."""

@@ -1,7 +1,8 @@
 """SHELL: one WebSocket with a device, bounded in every direction. Owns its outbox and its end; knows no session.
 
-A peer that does not read fills the outbox and is cut; a peer that sends what the wire does not allow is closed with
-1003 or 1008; a goodbye that is not answered in time ends with the connection cut.
+A peer that does not read fills the outbox and is cut; a peer that sends too fast is read no faster than the limits say,
+and after each message the others have their turn; a peer that sends what the wire does not allow is closed with 1003 or
+1008; a goodbye that is not answered in time ends with the connection cut.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from headstay.cloud.limits import Limits
 from headstay.errors import WireError
+from headstay.rate_limit import RateLimit
 from headstay.wire import MAXIMUM_BODY
 from headstay.wire.messages import Message, MessageDecoder, Unknown, encode
 
@@ -41,11 +43,13 @@ class Link:
         self._socket = socket
         self._transport = transport
         self._limits = limits
+        self._rate = RateLimit(limits.messages_per_second, limits.messages_at_once)
         self._outbox: deque[str] = deque()
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
         self._emptied.set()
         self._is_cut = False
+        self._over = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
 
@@ -82,6 +86,7 @@ class Link:
                 self.refuse(error)
                 return
             yield message
+            await self._pause()
 
     def refuse(self, error: WireError) -> None:
         """End the connection because the peer broke the wire's rules."""
@@ -100,6 +105,16 @@ class Link:
         self.end(WSCloseCode.OK)
         assert self._ending is not None  # noqa: S101 (for mypy: end() has just seen to it)
         await self._ending
+
+    async def _pause(self) -> None:
+        """Let the others have their turn, and wait until the peer may be read further: meanwhile TCP holds it up."""
+        clock = asyncio.get_running_loop().time
+        self._rate.spend(clock())
+        await asyncio.sleep(0)
+        if not self._rate.admits(clock()):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._rate.deadline()):
+                    await self._over.wait()
 
     async def _write(self) -> None:
         try:
@@ -120,6 +135,7 @@ class Link:
         except (TimeoutError, ConnectionError):
             self._cut()
         finally:
+            self._over.set()
             if self._writer is not None:
                 self._writer.cancel()
                 with contextlib.suppress(asyncio.CancelledError):

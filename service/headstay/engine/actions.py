@@ -91,7 +91,7 @@ class SetTls:
 
 @dataclass(frozen=True, slots=True)
 class SetServices:
-    """Replace the list of services. Opens and closes subconnections; never disturbs the main connection."""
+    """Replace the list of services. Opens, closes and re-tunes subconnections; never disturbs the main connection."""
 
     services: tuple[Service, ...]
 

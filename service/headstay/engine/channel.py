@@ -1,7 +1,13 @@
 """One subconnection at work: its WebSocket, its service's core, and the task that joins the two.
 
-Shell. Each subconnection is a task of its own with a bounded queue; whatever goes wrong in it ends here and is told to
-the machine, and nothing else notices.
+Shell. Each subconnection is a task of its own; whatever goes wrong in it ends here and is told to the machine, and
+nothing else notices. Reading, sending and keeping time do not wait for each other, so that a cloud that reads nothing
+is still heard. Nothing piles up here: a message to send stays in the service's queue until the rate limit and the
+WebSocket have room for it, and what the cloud sends too fast stays in the cloud, because it is not read (TCP's flow
+control holds it there). After each message the other tasks of the daemon have their turn.
+
+A cloud that floods a subconnection, or reads nothing of it, for three ping intervals loses that subconnection: its
+answer to a ping is stuck behind the flood.
 """
 
 from __future__ import annotations
@@ -19,7 +25,7 @@ from headstay.engine.failures import classify
 from headstay.engine.inputs import OfAttempt, SubconnectionEnded, SubconnectionOpened
 from headstay.engine.instant import Instant
 from headstay.engine.log import log
-from headstay.engine.settings import Settings
+from headstay.engine.settings import Service, Settings
 from headstay.engine.status import SubconnectionStatus
 from headstay.engine.steps import open_subconnection
 from headstay.engine.subconnection import (
@@ -28,16 +34,18 @@ from headstay.engine.subconnection import (
     Lost,
     Opened,
     Received,
-    Send,
     ServiceCore,
     ServiceInput,
+    Tuned,
     Woken,
 )
 from headstay.engine.tls import TlsContexts
 from headstay.engine.websocket import close, url_of, why_closed
+from headstay.rate_limit import RateLimit
 
-MOST_QUEUED = 16
-"""Inputs that wait for the core; a cloud that sends more is read no further."""
+READ_RATE = 1000
+"""Messages a second that are read from one subconnection. Ten times what a service needs, and few enough that a flood
+leaves most of a small processor to the rest."""
 
 
 @dataclass(slots=True)
@@ -63,9 +71,14 @@ class Channel:
         self._opening = opening
         self._core = core
         self._clock = clock
-        self._inbox: asyncio.Queue[ServiceInput] = asyncio.Queue(MOST_QUEUED)
+        self._limits = opening.limits
+        self._tuned_to: Service | None = None  # the limits that the core was told
+        self._rate = RateLimit(opening.limits.rate_limit)
+        self._read_rate = RateLimit(READ_RATE)
+        self._woken = False
+        self._to_read, self._to_write, self._to_attend = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._sending = False
-        self._dropped_before = 0  # what the core had dropped when the counters were last cleared
+        self._dropped_before = core.dropped  # before this subconnection, or when the counters were last cleared
 
     async def run(self, settings: Settings, contexts: TlsContexts, tell: Callable[[OfAttempt], None]) -> None:
         """Open the WebSocket, serve it until it ends, and tell both. Cancelling closes it and tells nothing more."""
@@ -82,9 +95,15 @@ class Channel:
 
     def wake(self) -> None:
         """Something may have come that the service waits for."""
-        # A full queue wakes it just as well: it looks after every input.
-        with contextlib.suppress(asyncio.QueueFull):
-            self._inbox.put_nowait(Woken())
+        self._woken = True
+        self._to_attend.set()
+
+    def tune(self, limits: Service) -> None:
+        """Take over other limits, at once."""
+        self._limits = limits
+        self._rate.retune(limits.rate_limit)
+        self._to_attend.set()
+        self._to_write.set()
 
     def clear_counters(self) -> None:
         """Count from zero again."""
@@ -106,10 +125,14 @@ class Channel:
 
     async def _serve(self, connection: ClientConnection) -> str | None:
         """Serve until the WebSocket ends; returns what went wrong, None if nothing did."""
-        reader = asyncio.create_task(self._read(connection))
         graceful = False
+        tasks: list[asyncio.Task[None]] = []
         try:
-            await self._work(connection)
+            self._tell_limits()
+            self._give(Opened())
+            works = (self._read(connection), self._write(connection), self._attend())
+            tasks += [asyncio.create_task(work) for work in works]
+            await asyncio.gather(*tasks)
         except _Broken as error:
             graceful = True
             return str(error)
@@ -121,47 +144,84 @@ class Channel:
             raise
         finally:
             self._core.handle(Lost(self._sending), self._clock())
-            reader.cancel()
-            await asyncio.wait([reader])
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await close(connection, "", graceful=graceful)
         return None
 
     async def _read(self, connection: ClientConnection) -> None:
-        """Feed the inbox until the WebSocket ends."""
-        with contextlib.suppress(ConnectionClosed):
-            while True:
-                data = await connection.recv()
-                self.traffic.in_messages += 1
-                self.traffic.in_octets += len(data.encode() if isinstance(data, str) else data)
-                await self._inbox.put(Received(data))
-        await self._inbox.put(Lost())
-
-    async def _work(self, connection: ClientConnection) -> None:
-        given: ServiceInput = Opened()
+        """Hand what the cloud sends to the core, no faster than READ_RATE and no further than the core accepts."""
         while True:
-            for effect in self._core.handle(given, self._clock()):
-                match effect:
-                    case Send(data):
-                        await self._send(connection, data)
-                    case Break(details):
-                        raise _Broken(details)
-            given = await self._next()
-            if isinstance(given, Lost):
-                await connection.recv()  # raises what the reader has seen
-                return
+            if not self._core.accepts:
+                await self._stirred(self._to_read, None)
+            elif not self._read_rate.admits(self._clock().monotonic):
+                await self._stirred(self._to_read, self._read_rate.deadline())
+            else:
+                data = await connection.recv()
+                self._read_rate.spend(self._clock().monotonic)
+                self.traffic.in_messages += 1
+                self.traffic.in_octets += _octets(data)
+                self._give(Received(data))
+                await asyncio.sleep(0)
 
-    async def _next(self) -> ServiceInput:
-        deadline = self._core.deadline()
+    async def _write(self, connection: ClientConnection) -> None:
+        """Send what the core has, no faster than the rate limit and no further than the cloud reads."""
+        while True:
+            now = self._clock()
+            if not self._rate.admits(now.monotonic):
+                await self._stirred(self._to_write, self._rate.deadline())
+            elif (data := self._core.take(now)) is None:
+                await self._stirred(self._to_write, None)
+            else:
+                self._rate.spend(now.monotonic)
+                self._to_read.set()  # what was taken has made room
+                self._to_attend.set()  # and may have to be answered in time
+                await self._send(connection, data)
+                await asyncio.sleep(0)
+
+    async def _attend(self) -> None:
+        """Tell the core what time it is when it wants to know, that it was woken, and its limits when they change."""
+        while True:
+            deadline = self._core.deadline()
+            if self._limits != self._tuned_to:
+                self._tell_limits()
+            elif self._woken:
+                self._woken = False
+                self._give(Woken())
+            elif deadline is not None and self._clock().monotonic >= deadline:
+                self._give(Elapsed())
+                await asyncio.sleep(0)
+            else:
+                await self._stirred(self._to_attend, deadline)
+
+    def _tell_limits(self) -> None:
+        self._tuned_to = self._limits
+        self._give(Tuned(self._limits))
+
+    def _give(self, given: ServiceInput) -> None:
+        for effect in self._core.handle(given, self._clock()):
+            match effect:
+                case Break(details):
+                    raise _Broken(details)
+        for event in (self._to_read, self._to_write, self._to_attend):
+            event.set()
+
+    async def _stirred(self, event: asyncio.Event, deadline: float | None) -> None:
+        """Wait until something has changed, or the time has come."""
         delay = None if deadline is None else max(0.0, deadline - self._clock().monotonic)
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay):
-                return await self._inbox.get()
-        except TimeoutError:
-            return Elapsed()
+                await event.wait()
+        event.clear()
 
     async def _send(self, connection: ClientConnection, data: str | bytes) -> None:
         self._sending = True
         await connection.send(data)
         self._sending = False
         self.traffic.out_messages += 1
-        self.traffic.out_octets += len(data.encode() if isinstance(data, str) else data)
+        self.traffic.out_octets += _octets(data)
+
+
+def _octets(data: str | bytes) -> int:
+    return len(data.encode() if isinstance(data, str) else data)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from headstay.engine.events import Event
 from headstay.engine.inputs import AddressInfo, UnbindOutcome
-from headstay.engine.settings import Server, Settings
+from headstay.engine.settings import Server, Service, Settings
 from headstay.wire.messages import ToCloud
 
 
@@ -121,6 +121,14 @@ class OpenSubconnection:
     instance: str
     service: str
     url: str = field(repr=False)
+    limits: Service
+
+
+@dataclass(frozen=True, slots=True)
+class TuneSubconnections:
+    """The limits of a service have changed: its subconnections take them over and stay open."""
+
+    limits: Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +167,7 @@ Effect = (
     | SendMessage
     | SendPing
     | OpenSubconnection
+    | TuneSubconnections
     | CloseSubconnection
     | WakeServices
     | ClearTraffic

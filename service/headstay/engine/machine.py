@@ -47,7 +47,7 @@ from headstay.engine.picture import Interrupted, Picture
 from headstay.engine.reasons import DeviceState, DownReason, FailureReason, ProcessState, State
 from headstay.engine.reports import Reports, ReportStore
 from headstay.engine.services import telemetry
-from headstay.engine.settings import Identity, Server, Settings
+from headstay.engine.settings import Identity, Server, Settings, service_of
 from headstay.engine.stages import ATTEMPTING, FAILED_STATE, RESTING, TIME_LIMIT, TIMED_OUT, Stage
 from headstay.engine.status import Status
 from headstay.engine.subconnections import Subconnections
@@ -103,7 +103,8 @@ class Machine:
         store: ReportStore | None = None,
         interrupted: Interrupted | None = None,
     ) -> None:
-        self.reports = Reports(identity.boot_id, store=store)
+        queue_limit = service_of(settings.services, telemetry.NAME).queue_limit
+        self.reports = Reports(identity.boot_id, queue_limit, store)
         self._settings = settings
         self._picture = Picture()
         if interrupted is not None:
@@ -223,6 +224,7 @@ class Machine:
     def _configure(self, given: inputs.Configured, now: Instant) -> None:
         old = self._settings
         new = self._settings = reduce(lambda settings, action: action.applied_to(settings), given.actions, old)
+        self.reports.limit = service_of(new.services, telemetry.NAME).queue_limit
         self._failover.configure(new.servers)
         self._switchback.configure(new.hold_down, new.servers, now.monotonic)
         hopeful = change.reasons_to_dial_anew(old, new)

@@ -26,12 +26,11 @@ from itertools import islice
 from typing import Protocol
 
 from headstay.engine.reasons import ReportFailure, ReportIncomplete
+from headstay.engine.settings import QUEUE_OCTETS
 from headstay.wire import MAXIMUM_BODY, messages
 
 DEFAULT_LIMIT = 1000
 """Reports."""
-OCTETS_LIMIT = 1024 * 1024
-"""The buffer is full as well once it holds so many octets; one report may reach beyond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,8 @@ class Reports:
     def __init__(self, boot_id: str, limit: int = DEFAULT_LIMIT, store: ReportStore | None = None) -> None:
         self.account = Account()
         self._boot_id = boot_id
-        self._limit = limit
+        self.limit = limit
+        """Reports that may wait. A lower one drops nothing that waits already."""
         self._store = store
         self._waiting: deque[WaitingReport] = deque(() if store is None else store.earlier())
         self._octets = sum(len(report.octets) for report in self._waiting)
@@ -169,7 +169,7 @@ class Reports:
 
     @property
     def _full(self) -> bool:
-        return len(self._waiting) >= self._limit or self._octets >= OCTETS_LIMIT
+        return len(self._waiting) >= self.limit or self._octets >= QUEUE_OCTETS
 
     def _append(self, report: WaitingReport) -> None:
         self._waiting.append(report)

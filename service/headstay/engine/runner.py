@@ -37,6 +37,7 @@ from headstay.engine.effects import (
     SendMessage,
     SendPing,
     Step,
+    TuneSubconnections,
     UnbindEnded,
     WakeServices,
 )
@@ -246,6 +247,10 @@ class Engine:
                 self._queue(None)
             case OpenSubconnection():
                 self._open(effect)
+            case TuneSubconnections(limits):
+                for channel in self._channels.values():
+                    if channel.service == limits.name:
+                        channel.tune(limits)
             case CloseSubconnection(instance):
                 self._close_channel(instance)
             case WakeServices(service):
@@ -288,7 +293,7 @@ class Engine:
         # Whoever was told that the connection stands may have ended it already.
         if attempt.main is not None and self._attempt is attempt:
             self._spawn(self._write(attempt.main, self._outbox), self._of_attempt)
-            self._spawn(self._read(attempt.number, attempt.main), self._of_attempt)
+            self._spawn(self._read(attempt.number, attempt.main, self._outbox), self._of_attempt)
 
     async def _ask(self, probe: Probe) -> None:
         self._tell(await ask(probe, self._identity, self._contexts))
@@ -327,19 +332,25 @@ class Engine:
                 self._inbox.append(inputs.ConnectionLost(self._attempt.number, "the server reads nothing"))
 
     async def _write(self, connection: ClientConnection, outbox: asyncio.Queue[messages.ToCloud | None]) -> None:
-        with contextlib.suppress(ConnectionClosed):  # the reader tells
-            while True:
-                message = await outbox.get()
+        while True:
+            message = await outbox.get()
+            with contextlib.suppress(ConnectionClosed):  # the reader tells, and waits for nothing that is left here
                 if message is None:
                     await connection.ping()
                 else:
                     await connection.send(messages.encode(message).decode())
+            outbox.task_done()
 
-    async def _read(self, number: int, connection: ClientConnection) -> None:
+    async def _read(
+        self, number: int, connection: ClientConnection, outbox: asyncio.Queue[messages.ToCloud | None]
+    ) -> None:
         try:
             while True:
                 data = await connection.recv()
                 self._tell(inputs.MessageReceived(number, _decoded(data)))
+                # A flood waits for its own answers to be written, and after each message others have their turn.
+                await outbox.join()
+                await asyncio.sleep(0)
         except WireError as error:
             log.warning("protocol-error on the main connection: %s", error)
             self._tell(inputs.ConnectionLost(number, "protocol-error"))

@@ -8,6 +8,8 @@ import enum
 from dataclasses import dataclass, field
 
 DEFAULT_PORT = 19443
+QUEUE_OCTETS = 8 * 1024 * 1024
+"""Octets that the queue of one service may hold, whatever its limit in messages: a queue that holds as many is full."""
 
 
 class Role(enum.Enum):
@@ -56,10 +58,14 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One configured service."""
+    """One service."""
 
     name: str
     enabled: bool = True
+    queue_limit: int = 1000
+    """Messages that may wait to be sent."""
+    rate_limit: int | None = None
+    """Messages a second that may be sent; None: no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,11 @@ class Settings:
     tls: Tls = field(default_factory=Tls)
     services: tuple[Service, ...] = ()
     """Configured services only; a known service without an entry is enabled."""
+
+
+def service_of(configured: tuple[Service, ...], name: str) -> Service:
+    """Return what is configured for a service, or the defaults."""
+    return next((service for service in configured if service.name == name), Service(name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from headstay.engine.effects import CloseSubconnection, Effect, Emit, OpenSubconnection, SendMessage
+from headstay.engine.effects import (
+    CloseSubconnection,
+    Effect,
+    Emit,
+    OpenSubconnection,
+    SendMessage,
+    TuneSubconnections,
+)
 from headstay.engine.events import SubconnectionStateChange
 from headstay.engine.instant import Instant
 from headstay.engine.reasons import SubconnectionState
 from headstay.engine.services import SERVICES, enabled_services
-from headstay.engine.settings import Service
+from headstay.engine.settings import Service, service_of
 from headstay.engine.status import SubconnectionStatus
 from headstay.wire.messages import Closed, Open, Services
 
@@ -111,7 +118,9 @@ class Subconnections:
             return [SendMessage(Closed(offer.instance, "too-many"))]
         return [
             self._open(offered, now),
-            OpenSubconnection(attempt, offer.instance, offer.service, offer.url),
+            OpenSubconnection(
+                attempt, offer.instance, offer.service, offer.url, service_of(self._configured, offer.service)
+            ),
         ]
 
     def opened(self, instance: str, now: Instant) -> list[Effect]:
@@ -147,13 +156,20 @@ class Subconnections:
         return effects
 
     def configure(self, configured: tuple[Service, ...]) -> list[Effect]:
-        """Close what is disabled now. What is enabled now is opened once the cloud, told by `news`, offers it."""
-        self._configured = configured
+        """Close what is disabled now, and re-tune the rest.
+
+        What is enabled now is opened once the cloud, told by `news`, offers it.
+        """
+        old, self._configured = self._configured, configured
         effects: list[Effect] = []
         for live in list(self._live.values()):
             if self._state_of(live.service) is SubconnectionState.DISABLED:
                 effects += [CloseSubconnection(live.instance), SendMessage(Closed(live.instance, "disabled"))]
                 effects += self._end(live, SubconnectionState.DISABLED, "disabled")
+        for name in dict.fromkeys(live.service for live in self._live.values()):
+            limits = service_of(configured, name)
+            if limits != service_of(old, name):
+                effects.append(TuneSubconnections(limits))
         self._ended = {
             ended.service: ended
             for ended in self._ended.values()

@@ -33,7 +33,7 @@ def test_everything_configured() -> None:
         "<switchback><mode>hold-down</mode><hold-down>300</hold-down></switchback>"
         f"<tls><trust-anchor>{PEM}</trust-anchor><client-certificate>{PEM}</client-certificate>"
         "<private-key>$aes-256-gcm$BBBB</private-key></tls>"
-        "<service><name>telemetry</name><enabled>false</enabled></service><service><name>x</name></service>"
+        "<service><name>telemetry</name><enabled>false</enabled></service><service><name>x</name><queue-limit>5</queue-limit><rate-limit>7</rate-limit></service>"
     )
     assert found == Settings(
         enabled=False,
@@ -50,7 +50,7 @@ def test_everything_configured() -> None:
         address_family=AddressFamily.IPV4,
         hold_down=300,
         tls=Tls((PEM,), PEM, "private-key $aes-256-gcm$BBBB"),
-        services=(Service("telemetry", enabled=False), Service("x", enabled=True)),
+        services=(Service("telemetry", enabled=False), Service("x", queue_limit=5, rate_limit=7)),
     )
 
 

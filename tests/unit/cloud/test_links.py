@@ -101,6 +101,43 @@ async def test_connection_lost_while_sending() -> None:
     await link.ended()
 
 
+async def test_peer_that_sends_too_fast_is_read_no_further() -> None:
+    frames = [(WSMsgType.TEXT, f'{{"type":"keepalive","id":{number}}}') for number in range(10)]
+    link = link_of(Socket(*frames), Transport(), messages_per_second=0.001, messages_at_once=3)
+    read = []
+
+    async def read_all() -> None:
+        async for message in link.messages(TO_CLOUD):
+            read.append(message)
+
+    reading = asyncio.create_task(read_all())
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert read == [Keepalive(0), Keepalive(1), Keepalive(2)]
+    reading.cancel()
+    await asyncio.wait([reading])
+    await link.ended()
+
+
+async def test_the_others_have_their_turn_after_each_message() -> None:
+    frames = [(WSMsgType.TEXT, '{"type":"novelty"}')] * 100
+    link = link_of(Socket(*frames), Transport())
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count_turns())
+    assert len([message async for message in link.messages(TO_CLOUD)]) == 100
+    assert turns >= 100
+    counting.cancel()
+    await asyncio.wait([counting])
+    await link.ended()
+
+
 @pytest.mark.parametrize(
     ("wrong", "code"),
     [

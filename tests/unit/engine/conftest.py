@@ -18,13 +18,18 @@ IDENTITY = Identity(serial="SN1", model="m", software="1", boot_id="boot-1")
 
 
 class Clock:
-    """A clock that runs as it should and can be put forward."""
+    """A clock that runs as it should, can be put forward, and can be made to stand still."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
+        self._stopped_at: Instant | None = None
+
+    def stand_still(self) -> None:
+        """From now on time passes only where it is put forward."""
+        self._stopped_at = read_clock()
 
     def __call__(self) -> Instant:
-        now = read_clock()
+        now = self._stopped_at or read_clock()
         return Instant(now.monotonic + self.ahead, now.wall + self.ahead)
 
 

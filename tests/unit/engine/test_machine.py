@@ -30,6 +30,7 @@ from headstay.engine.effects import (
     Register,
     Resolve,
     SendPing,
+    TuneSubconnections,
     WakeServices,
 )
 from headstay.engine.events import (
@@ -861,6 +862,22 @@ def test_a_full_buffer_is_an_event() -> None:
     assert world.events == [ReportBufferFull(buffer_full_count=1)]
     status = world.connection
     assert (status.dropped_after_buffer_limit, status.dropped_total, status.buffer_full_count) == (1, 1, 1)
+
+
+def test_the_buffer_follows_the_services_queue_limit_and_disturbs_nothing() -> None:
+    world = World(replace(ONE, services=(Service("telemetry", queue_limit=2),)))
+    for _ in range(3):
+        world.give(inputs.ReportMade({"event": "x"}, 1.0))
+    assert (len(world.machine.reports), world.connection.dropped_total) == (2, 1)
+    world.start().settle().forget()
+    slow = Service("telemetry", queue_limit=4, rate_limit=1)
+    assert world.configure(SetServices((slow,))) == [TuneSubconnections(slow)]
+    for _ in range(3):
+        world.give(inputs.ReportMade({"event": "x"}, 1.0))
+    assert (len(world.machine.reports), world.connection.dropped_total) == (4, 2)
+    assert world.configure(SetServices(())) == [TuneSubconnections(Service("telemetry"))]
+    world.give(inputs.ReportMade({"event": "x"}, 1.0))
+    assert (len(world.machine.reports), world.connection.dropped_total) == (5, 2)
 
 
 COUNTERS = (

@@ -236,7 +236,7 @@ def test_a_dropped_report_never_reaches_the_store() -> None:
 
 
 def test_the_buffer_is_bounded_in_octets_too(monkeypatch) -> None:
-    monkeypatch.setattr(module, "OCTETS_LIMIT", 1000)
+    monkeypatch.setattr(module, "QUEUE_OCTETS", 1000)
     store = Store()
     reports = Reports("boot", store=store)
     large = {"event": "x" * 600}
@@ -249,3 +249,16 @@ def test_the_buffer_is_bounded_in_octets_too(monkeypatch) -> None:
     after_a_restart = Reports("next", store=store)
     assert not add(after_a_restart, 1)
     assert after_a_restart.account.dropped_total == 1
+
+
+def test_a_lower_limit_drops_nothing_that_waits_and_a_higher_one_counts_at_once() -> None:
+    reports = Reports("boot", limit=3)
+    add(reports, 1)
+    add(reports, 2)
+    reports.limit = 1
+    assert not add(reports, 3)
+    assert (len(reports), reports.account.dropped_after_buffer_limit, reports.account.buffer_full_count) == (2, 1, 0)
+    assert taken(reports) == [1, 2]
+    reports.limit = 3
+    assert add(reports, 4)
+    assert (len(reports), reports.account.buffer_full_count) == (3, 1)

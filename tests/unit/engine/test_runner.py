@@ -12,7 +12,8 @@ from datetime import timedelta
 
 import pytest
 
-from fake_cloud import Authority, FakeCloud, Peer, ok, refused, server_context
+from fake_cloud import PATIENCE, Authority, FakeCloud, Peer, ok, refused, server_context
+from fake_service import Echo
 from headstay.engine.actions import SetEnabled, SetIntervals, SetPassword, SetServers, SetServices, SetTls
 from headstay.engine.events import AuthenticationFailure, ConnectionStateChange
 from headstay.engine.reasons import (
@@ -24,7 +25,9 @@ from headstay.engine.reasons import (
     SubconnectionState,
 )
 from headstay.engine.runner import Engine
+from headstay.engine.services import SERVICES
 from headstay.engine.settings import AddressFamily, Identity, Server, Service, Settings, Source, Tls
+from headstay.engine.subconnection import ServiceContext
 from headstay.wire import AUTHENTICATE_PATH, REGISTER_PATH, messages
 
 UP = lambda status: status.state is State.ESTABLISHED  # noqa: E731
@@ -683,8 +686,8 @@ async def test_a_report_that_is_no_json_is_its_makers_error(lab) -> None:
 # subconnections -------------------------------------------------------------------------------------
 
 
-async def telemetry(lab, cloud: FakeCloud) -> tuple[object, Peer, Peer]:
-    device, main = await established(lab, cloud)
+async def telemetry(lab, cloud: FakeCloud, **more: object) -> tuple[object, Peer, Peer]:
+    device, main = await established(lab, cloud, **more)
     await main.send(messages.Open("telemetry", "t1", cloud.url("/sub")))
     sub = await cloud.subconnections.get()
     up = SubconnectionState.ESTABLISHED
@@ -813,6 +816,168 @@ async def test_a_stalled_subconnection_does_not_delay_the_main_connection(lab) -
         device.pass_time(181)
         assert (await main.hear())["type"] == "keepalive"
         sub.writer.transport.resume_reading()
+
+
+# one that stalls or is flooded ------------------------------------------------------------------------
+
+
+ROUND_TRIPS = 20
+
+
+@pytest.fixture
+def echo(monkeypatch) -> list[Echo]:
+    """Give the device a second service, which carries octets; returns its cores as they are made."""
+    made: list[Echo] = []
+
+    def make(context: ServiceContext) -> Echo:
+        made.append(Echo(context))
+        return made[-1]
+
+    monkeypatch.setitem(SERVICES, "echo", make)
+    return made
+
+
+async def with_echo(lab, cloud: FakeCloud, **more: object) -> tuple[object, Peer, Peer, Peer]:
+    device, main = await established(lab, cloud, **more)
+    for service in ("telemetry", "echo"):
+        await main.send(messages.Open(service, service, cloud.url(f"/{service}")))
+    peers = {peer.path: peer for peer in [await cloud.subconnections.get(), await cloud.subconnections.get()]}
+    up = SubconnectionState.ESTABLISHED
+    await device.until(lambda _: [sub.state for sub in device.engine.status().subconnections] == [up, up])
+    return device, main, peers["/telemetry"], peers["/echo"]
+
+
+async def everything_else_goes_on(device, main: Peer, telemetry: Peer) -> None:
+    """Reports are sent and acknowledged one after another, keepalives are sent and answered."""
+    for number in range(1, ROUND_TRIPS + 1):
+        device.engine.report({"event": "x"}, 0.0)
+        assert (await telemetry.hear())["sequence"] == number
+        await telemetry.send(messages.ReportAck("boot-1", number))
+        if number % 5 == 0:
+            device.pass_time(181)
+            assert (await main.hear())["type"] == "keepalive"
+    assert device.connection.process_state in (ProcessState.MESSAGE_SENT, ProcessState.MESSAGE_RECEIVED)
+
+
+def sub_status(device, service: str):
+    return next(sub for sub in device.engine.status().subconnections if sub.service == service)
+
+
+async def flood(peer: Peer, octets: bytes) -> None:
+    """Send frames, as many as the connection takes, without end."""
+    while True:
+        peer.writer.write(octets)
+        await peer.writer.drain()
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"\x82\x00" * 100_000, b"\x82\x7e\xea\x60" + bytes(60_000), (b"\x89\x7d" + bytes(125)) * 1000],
+    ids=["tiny messages", "large messages", "pings"],
+)
+async def test_a_flood_on_one_subconnection_delays_nothing_else(lab, echo, octets) -> None:
+    async with lab.cloud() as cloud:
+        device, main, sub, flooded = await with_echo(lab, cloud)
+        flooding = asyncio.create_task(flood(flooded, octets))
+        await everything_else_goes_on(device, main, sub)
+        assert not flooding.done()  # it never ended, and what it brought is bounded
+        (core,) = echo
+        assert core.most_in_a_turn <= 2
+        assert core.queued <= core.limits.queue_limit
+        assert [s.state for s in device.engine.status().subconnections] == [SubconnectionState.ESTABLISHED] * 2
+        assert (device.connection.state, device.connection.established_count) == (State.ESTABLISHED, 1)
+        flooding.cancel()
+        flooded.drop()
+
+
+async def test_a_subconnection_that_the_cloud_does_not_read_delays_nothing_else_and_loses_nothing(lab, echo) -> None:
+    async with lab.cloud() as cloud:
+        limits = (Service("echo", queue_limit=5),)
+        device, main, sub, stalled = await with_echo(lab, cloud, services=limits)
+        stalled.writer.transport.pause_reading()
+        enough = asyncio.Event()
+        sending = asyncio.create_task(send_numbered(stalled, enough))
+        (core,) = echo
+        await nothing_moves(device, "echo")
+        await everything_else_goes_on(device, main, sub)
+        assert (core.queued, core.accepts) == (5, False)
+        status = sub_status(device, "echo")
+        assert (status.queued, status.dropped) == (5, 0)
+        assert status.in_messages - status.out_messages == 6  # five in the queue, one that is being sent
+        assert not sending.done()
+        enough.set()
+        stalled.writer.transport.resume_reading()
+        for number in range(await sending):
+            data = await stalled.received.get()
+            assert data is not None
+            assert (data[:4], len(data)) == (number.to_bytes(4), 60_000)
+
+
+async def nothing_moves(device, service: str) -> None:
+    """Wait until a subconnection has come to a standstill."""
+    async with asyncio.timeout(PATIENCE):
+        before, turns = sub_status(device, service), 0
+        while turns < 500:
+            await asyncio.sleep(0)
+            now = sub_status(device, service)
+            before, turns = now, turns + 1 if now == before else 0
+
+
+async def send_numbered(peer: Peer, enough: asyncio.Event) -> int:
+    """Send numbered messages of 60 000 octets; returns how many."""
+    number = 0
+    while not enough.is_set():
+        await peer.send(number.to_bytes(4) + bytes(59_996))
+        number += 1
+    return number
+
+
+async def test_a_storm_of_reports_keeps_to_the_rate_limit_and_the_queue_limit(lab) -> None:
+    async with lab.cloud() as cloud:
+        limits = (Service("telemetry", queue_limit=30, rate_limit=1),)
+        device, main, sub = await telemetry(lab, cloud, services=limits)
+        device.clock.stand_still()
+        for _ in range(1000):
+            device.engine.report({"event": "x"}, 0.0)
+        assert (await sub.hear())["sequence"] == 1
+        status = sub_status(device, "telemetry")
+        assert (status.queued, status.dropped, status.out_messages) == (30, 970, 1)
+        device.pass_time(181)
+        assert (await main.hear())["type"] == "keepalive"
+        device.engine.apply([SetServices((Service("telemetry", queue_limit=40),))])
+        assert [(await sub.hear())["sequence"] for _ in range(15)][-1] == 16  # as many as may be unacknowledged
+        device.engine.report({"event": "x"}, 0.0)
+        assert sub_status(device, "telemetry").queued == 31
+        assert (device.connection.established_count, cloud.accepted) == (1, 2)  # nothing was opened anew
+
+
+async def test_a_flood_of_offers_is_answered_and_does_not_end_the_main_connection(lab) -> None:
+    async with lab.cloud() as cloud:
+        device, main = await established(lab, cloud)
+        for number in range(1000):
+            main.protocol.send_text(messages.encode(messages.Open("n", str(number), "x")))  # many in one slice
+        await main.flush()
+        assert [(await main.hear())["instance"] for _ in range(1000)] == [str(number) for number in range(1000)]
+        assert UP(device.connection)
+
+
+async def test_a_device_whose_answers_nobody_reads_notices_the_end(lab) -> None:
+    async with lab.cloud() as cloud:
+        device, main = await established(lab, cloud)
+        main.writer.transport.pause_reading()
+        offer = frame_of(messages.Open("novelty", "x" * 200, "wss://x/"))
+        flooding = asyncio.create_task(flood(main, offer * 100))
+        device.pass_time(541)
+        status = await device.until(lambda status: status.last_down_reason is not None)
+        assert status.last_down_reason is DownReason.KEEPALIVE_TIMEOUT
+        flooding.cancel()
+        main.drop()
+
+
+def frame_of(message: messages.Message) -> bytes:
+    text = messages.encode(message)
+    return b"\x81\x7e" + len(text).to_bytes(2) + text
 
 
 # TLS sessions ---------------------------------------------------------------------------------------

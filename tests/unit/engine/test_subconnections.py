@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from headstay.engine.effects import CloseSubconnection, Emit, OpenSubconnection, SendMessage
+from headstay.engine.effects import CloseSubconnection, Emit, OpenSubconnection, SendMessage, TuneSubconnections
 from headstay.engine.instant import Instant
 from headstay.engine.reasons import SubconnectionState
 from headstay.engine.settings import Service
@@ -48,7 +48,8 @@ def test_a_disabled_service_is_answered_and_waits_for_a_new_offer_once_it_is_ena
     assert subconnections.configure(()) == []
     assert subconnections.news() == [SendMessage(Services(("telemetry",)))]
     assert subconnections.statuses() == ()
-    assert OpenSubconnection(1, "2", "telemetry", offer().url) in subconnections.offered(1, offer("2"), NOW)
+    opening = OpenSubconnection(1, "2", "telemetry", offer().url, Service("telemetry"))
+    assert opening in subconnections.offered(1, offer("2"), NOW)
 
 
 def test_disabling_closes_what_is_live_and_tells_the_cloud() -> None:
@@ -59,6 +60,19 @@ def test_disabling_closes_what_is_live_and_tells_the_cloud() -> None:
     assert effects[:2] == [CloseSubconnection("1"), SendMessage(Closed("1", "disabled"))]
     assert subconnections.news() == [SendMessage(Services(()))]
     assert [s.state for s in subconnections.statuses()] == [SubconnectionState.DISABLED]
+
+
+def test_a_subconnection_is_opened_with_its_limits_and_takes_over_others() -> None:
+    slow = Service("telemetry", rate_limit=5)
+    subconnections = Subconnections((slow,))
+    (opening,) = (e for e in subconnections.offered(1, offer(), NOW) if isinstance(e, OpenSubconnection))
+    assert opening.limits == slow
+    subconnections.offered(1, offer("2"), NOW)
+    assert subconnections.configure((slow, Service("other", rate_limit=1))) == []
+    narrow = Service("telemetry", queue_limit=7)
+    assert subconnections.configure((narrow,)) == [TuneSubconnections(narrow)]  # once for both, and nothing else
+    assert subconnections.configure(()) == [TuneSubconnections(Service("telemetry"))]
+    assert subconnections.configure((Service("telemetry"),)) == []
 
 
 def test_the_cloud_is_told_only_what_it_was_not_told_before() -> None:

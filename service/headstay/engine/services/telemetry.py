@@ -11,7 +11,6 @@ from headstay.engine.subconnection import (
     Elapsed,
     Lost,
     Received,
-    Send,
     ServiceContext,
     ServiceEffect,
     ServiceInput,
@@ -37,13 +36,18 @@ class Telemetry:
 
     @property
     def queued(self) -> int:
-        """How many reports the cloud has not acknowledged."""
+        """How many reports are in the buffer: all that the cloud has not acknowledged."""
         return len(self._reports)
 
     @property
     def dropped(self) -> int:
-        """How many reports were dropped since the daemon started, or since the counters were cleared."""
-        return self._reports.account.dropped_total
+        """How many reports the full buffer dropped since the daemon started, or since the counters were cleared."""
+        return self._reports.account.dropped_after_buffer_limit
+
+    @property
+    def accepts(self) -> bool:
+        """Always: an acknowledgement makes room, and takes none."""
+        return True
 
     def handle(self, given: ServiceInput, now: Instant) -> list[ServiceEffect]:
         """Take one input and return what shall be done."""
@@ -51,7 +55,6 @@ class Telemetry:
             case Lost(sending):
                 self._reports.connection_lost(now.wall, sending=sending)
                 self._answer_due = None
-                return []
             case Received(data):
                 details = self._received(data, now)
                 if details is not None:
@@ -59,7 +62,15 @@ class Telemetry:
             case Elapsed() if self._answer_due is not None and now.monotonic >= self._answer_due:
                 self._reports.not_acknowledged(now.wall)
                 self._answer_due = now.monotonic + ACKNOWLEDGE_WITHIN
-        return self._send(now)
+        return []
+
+    def take(self, now: Instant) -> str | None:
+        """Return the next report, unless as many as WINDOW are unacknowledged. It counts as sent."""
+        for message in self._reports.take(min(WINDOW, self._reports.unacknowledged + 1)):
+            if self._answer_due is None:
+                self._answer_due = now.monotonic + ACKNOWLEDGE_WITHIN
+            return message.decode()
+        return None
 
     def deadline(self) -> float | None:
         """Return when an acknowledgement is overdue."""
@@ -80,9 +91,3 @@ class Telemetry:
             return "protocol-error: an acknowledgement of a report that was never sent"
         self._answer_due = now.monotonic + ACKNOWLEDGE_WITHIN if self._reports.unacknowledged else None
         return None
-
-    def _send(self, now: Instant) -> list[ServiceEffect]:
-        messages = self._reports.take(WINDOW)
-        if messages and self._answer_due is None:
-            self._answer_due = now.monotonic + ACKNOWLEDGE_WITHIN
-        return [Send(message.decode()) for message in messages]
