@@ -57,7 +57,8 @@ from headstay.wire import messages
 from headstay.wire.text import legible
 
 LONGEST_SLEEP = 30.0
-"""Seconds after which the timer looks at the clock again: the loop's own clock stands still while the device sleeps."""
+"""Seconds after which the timer looks at the clock again: the loop's own clock stands still while the device sleeps.
+It matters where `timerfd` does not tell when the device wakes."""
 MOST_UNSENT = 64
 """Messages that wait to be written on the main connection; a cloud that reads none of them has left."""
 
@@ -128,7 +129,10 @@ class Engine:
         self._tell(inputs.ReconnectRequested())
 
     def link_changed(self) -> None:
-        """A link, an address or a route of this device has changed: if waiting, try soon; forget a long backoff."""
+        """A link, an address, a route or the clock of this device has changed: do what is due; if waiting, try soon.
+
+        A long backoff is forgotten.
+        """
         self._tell(inputs.LinkChanged())
 
     def clear_counters(self) -> None:

@@ -984,3 +984,12 @@ async def test_a_link_that_changes_ends_a_long_wait(lab) -> None:
         device.clock.ahead += 5
         device.engine.link_changed()
         await device.until(UP)
+
+
+async def test_a_device_that_wakes_does_at_once_what_is_due(lab) -> None:
+    async with lab.cloud() as cloud:
+        device, _peer = await established(lab, cloud)
+        device.clock.ahead += 4 * 3600
+        device.engine.link_changed()
+        status = await device.until(lambda status: UP(status) and status.established_count == 2)
+        assert (status.last_down_reason, status.attempts) == (DownReason.KEEPALIVE_TIMEOUT, 2)
