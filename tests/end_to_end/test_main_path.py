@@ -16,54 +16,17 @@ from ncclient import manager
 from ncclient.operations.rpc import RPCError
 from ncclient.xml_ import to_ele
 
+from end_to_end.northbound import HCM, configure, connected
 from end_to_end.processes import Cloud, Device, command, until
 
-HCM = "urn:headstay:yang:cloud-management"
 SERIAL = "HS-E2E-0001"
 PASSWORD = "correct horse battery staple"
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    cloud = Cloud(tmp_path_factory.mktemp("cloud") / "c")
-    cloud.add(SERIAL, PASSWORD)
-    yield cloud
-    cloud.stop()
-
-
-@pytest.fixture
-def device(tmp_path: Path) -> Iterator[Device]:
-    device = Device(tmp_path / "d", SERIAL)
-    yield device
-    device.stop()
 
 
 @pytest.fixture
 def session(device: Device) -> Iterator[manager.Manager]:
     with connected(device) as session:
         yield session
-
-
-def connected(device: Device) -> manager.Manager:
-    return manager.connect(
-        host="127.0.0.1",
-        port=device.port,
-        username="admin",
-        password=Device.PASSWORD,
-        hostkey_verify=False,
-        allow_agent=False,
-        look_for_keys=False,
-        timeout=30,
-    )
-
-
-def configure(session: manager.Manager, content: str) -> None:
-    """Lock, edit-config on candidate, validate, commit, unlock."""
-    config = f'<config><cloud-management xmlns="{HCM}">{content}</cloud-management></config>'
-    with session.locked("candidate"):
-        session.edit_config(target="candidate", config=config)
-        session.validate("candidate")
-        session.commit()
 
 
 def server(cloud: Cloud, password: str = PASSWORD) -> str:
