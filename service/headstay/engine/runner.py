@@ -98,7 +98,8 @@ class Engine:
         self._of_attempt: set[asyncio.Task[None]] = set()  # a step, or the main connection's reader and writer
         self._channels: dict[str, Channel] = {}
         self._channel_tasks: dict[str, asyncio.Task[None]] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()  # what still closes the last main connection, or an attempt
+        self._closing_channels: set[asyncio.Task[None]] = set()  # no attempt waits for these
 
     # what the daemon calls ------------------------------------------------------------------------
 
@@ -272,7 +273,7 @@ class Engine:
         attempt, self._attempt = self._attempt, None
         # The task that runs right now may be one of them: it has told what it had to tell, and ends here.
         for task in list(self._of_attempt):
-            self._cancel(task)
+            self._cancel(task, self._closing)
         self._of_attempt.clear()
         for instance in list(self._channels):
             self._close_channel(instance)
@@ -327,7 +328,7 @@ class Engine:
 
     def _close_channel(self, instance: str) -> None:
         if self._channels.pop(instance, None) is not None:
-            self._cancel(self._channel_tasks.pop(instance))
+            self._cancel(self._channel_tasks.pop(instance), self._closing_channels)
 
     # tasks ----------------------------------------------------------------------------------------
 
@@ -341,18 +342,19 @@ class Engine:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._break(error)
 
-    def _cancel(self, task: asyncio.Task[None]) -> None:
+    def _cancel(self, task: asyncio.Task[None], group: set[asyncio.Task[None]]) -> None:
         task.cancel()
         if not task.done():
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            group.add(task)
+            task.add_done_callback(group.discard)
 
     async def _let_go_of_everything(self) -> None:
         """Wait for what is closing, within CLOSE_WITHIN seconds, and drop the rest."""
         if self._attempt is not None:
             self._disconnect("", graceful=False)
-        if self._closing:
-            _, late = await asyncio.wait(self._closing, timeout=CLOSE_WITHIN)
+        closing = self._closing | self._closing_channels
+        if closing:
+            _, late = await asyncio.wait(closing, timeout=CLOSE_WITHIN)
             for task in late:
                 task.cancel()
 

@@ -815,6 +815,16 @@ async def test_a_stalled_subconnection_does_not_delay_the_main_connection(lab) -
         sub.writer.transport.resume_reading()
 
 
+async def test_a_subconnection_that_does_not_finish_closing_delays_no_attempt(lab, monkeypatch) -> None:
+    monkeypatch.setattr("headstay.engine.websocket.CLOSE_WITHIN", 1000.0)
+    async with lab.cloud() as cloud:
+        device, main, sub = await telemetry(lab, cloud)
+        sub.writer.transport.pause_reading()
+        main.drop()
+        await device.until(lambda status: UP(status) and status.established_count == 2)
+        sub.writer.transport.resume_reading()
+
+
 # TLS sessions ---------------------------------------------------------------------------------------
 
 
