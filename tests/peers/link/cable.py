@@ -70,10 +70,6 @@ class Cable:
         """From now on no packet arrives, and both ends go on as if nothing had happened."""
         self._say("cut")
 
-    def mend(self) -> None:
-        """From now on packets arrive again."""
-        self._say("mend")
-
     def _say(self, command: str) -> None:
         assert self._program.stdin is not None
         self._program.stdin.write(f"{command}\n")
@@ -109,8 +105,8 @@ def carry(one: int, other: int) -> None:
                 match os.read(0, 100).decode().split():  # who gives a command waits for the answer before the next
                     case ["delay", seconds]:
                         delay = float(seconds)
-                    case [word]:
-                        whole = word == "mend"
+                    case ["cut"]:
+                        whole = False
                     case _:
                         return
                 os.write(1, b"ok\n")
