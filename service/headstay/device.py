@@ -37,6 +37,7 @@ from headstay.engine.log import log_event
 from headstay.engine.netlink import LinkWatch
 from headstay.engine.runner import Engine
 from headstay.engine.settings import Identity, Settings
+from headstay.engine.timerfd import ClockWatch
 from headstay.errors import StartupError
 from headstay.netconf import host_key
 from headstay.netconf import server as netconf
@@ -118,7 +119,7 @@ class _Device:
         server = self._netconf(datastores, engine, dhcp)
         await server.start()
         link = asyncio.create_task(engine.run(), name="engine")
-        watch = LinkWatch(engine.link_changed)
+        watches = LinkWatch(engine.link_changed), ClockWatch(engine.link_changed)
         waiting = asyncio.create_task(stopped.wait())
         # Only now: a hook that finds no socket has left its event in a file by then.
         leases = asyncio.create_task(dhcp.run(self._state_dir), name="dhcp")
@@ -127,7 +128,8 @@ class _Device:
             await asyncio.wait((link, waiting), return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
-            watch.close()
+            for watch in watches:
+                watch.close()
             leases.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await leases

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,13 +23,17 @@ PATIENCE = 30.0
 
 
 class Program:
-    """`headstay …` as a process whose standard error is read line by line."""
+    """`headstay …` as a process whose standard error is read line by line.
 
-    def __init__(self, *arguments: str) -> None:
+    `within` is a command that runs the rest of its line somewhere else, for instance in a network namespace; it must
+    become that process, so that signals reach it.
+    """
+
+    def __init__(self, *arguments: str, within: Sequence[str] = ()) -> None:
         self.lines: list[str] = []
         self._fresh: queue.Queue[str | None] = queue.Queue()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "headstay", *arguments],
+            [*within, sys.executable, "-m", "headstay", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -43,18 +47,26 @@ class Program:
     def pid(self) -> int:
         return self._process.pid
 
-    def until_line(self, part: str) -> str:
+    @property
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
+    def until_line(self, part: str, patience: float = PATIENCE) -> str:
         """Wait for a line with this part in it, among those that came already too."""
         for line in self.lines:
             if part in line:
                 return line
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience
         while True:
-            line = self._fresh.get(timeout=max(0.0, end - time.monotonic()))
-            assert line is not None, f"it ended without saying {part!r}:\n" + "".join(self.lines)
-            self.lines.append(line)
-            if part in line:
-                return line
+            fresh = self._fresh.get(timeout=max(0.0, end - time.monotonic()))
+            assert fresh is not None, f"it ended without saying {part!r}:\n" + "".join(self.lines)
+            self.lines.append(fresh)
+            if part in fresh:
+                return fresh
+
+    def freeze(self) -> None:
+        """Let it stand still: its connections stay open, and nobody answers on them."""
+        self._process.send_signal(signal.SIGSTOP)
 
     def kill(self) -> None:
         """kill -9."""
@@ -72,9 +84,9 @@ class Program:
     def log(self) -> str:
         """All that it has said."""
         while not self._fresh.empty():
-            line = self._fresh.get()
-            if line is not None:
-                self.lines.append(line)
+            fresh = self._fresh.get()
+            if fresh is not None:
+                self.lines.append(fresh)
         return "".join(self.lines)
 
     def _end(self, number: signal.Signals | None) -> int:
@@ -94,20 +106,23 @@ class Program:
 
 
 class Cloud:
-    """A cloud on a free port."""
+    """A cloud on a port that is free at its first start, and the same from then on."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, host: str = "127.0.0.1", within: Sequence[str] = ()) -> None:
         directory.mkdir()
         self.config = directory / "cloud.toml"
-        self.config.write_text('state-dir = "cloud"\n\n[listen]\nhost = "127.0.0.1"\nport = 0\n')
+        self.host = host
+        self.port = 0
+        self._within = within
         self._state_dir = directory / "cloud"
         self.program = self.start()
 
     def start(self) -> Program:
-        self.program = Program("cloud", "--config", str(self.config))
+        self.config.write_text(f'state-dir = "cloud"\n\n[listen]\nhost = "{self.host}"\nport = {self.port}\n')
+        self.program = Program("cloud", "--config", str(self.config), within=self._within)
         self.program.until_line("listening on")
         facts: dict[str, Any] = json.loads((self._state_dir / "cloud.json").read_text())
-        self.port: int = facts["port"]
+        self.port = facts["port"]
         self.trust_anchor = Path(facts["ca_file"]).read_text()
         return self.program
 
@@ -128,9 +143,10 @@ class Device:
 
     PASSWORD = "let-me-in"
 
-    def __init__(self, directory: Path, serial: str, toml: str = "") -> None:
+    def __init__(self, directory: Path, serial: str, toml: str = "", within: Sequence[str] = ()) -> None:
         directory.mkdir()
         self.serial = serial
+        self._within = within
         self.config = directory / "device.toml"
         self.config.write_text(
             f'serial = "{serial}"\nstate-dir = "device"\n{toml}\n'
@@ -141,7 +157,7 @@ class Device:
         self.program = self.start()
 
     def start(self) -> Program:
-        self.program = Program("device", "--config", str(self.config))
+        self.program = Program("device", "--config", str(self.config), within=self._within)
         self.program.until_line("NETCONF on port")
         facts: dict[str, Any] = json.loads((self.state_dir / "device.json").read_text())
         self.port: int = facts["netconf-port"]
@@ -166,10 +182,18 @@ class Device:
 
     def state(self) -> dict[str, Any]:
         """What `headstay show state --json` says."""
-        done = self.show("state", "--json")
-        assert done.returncode == 0, done.stderr
-        leafs: dict[str, Any] = json.loads(done.stdout)
+        leafs: dict[str, Any] = self._shown("state")
         return leafs
+
+    def entries(self, what: str) -> list[dict[str, Any]]:
+        """What `headstay show servers|subconnections --json` says."""
+        entries: list[dict[str, Any]] = self._shown(what)
+        return entries
+
+    def _shown(self, what: str) -> Any:
+        done = self.show(what, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
     def stop(self) -> None:
         self.program.stop()

@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from ncclient import manager
 from ncclient.operations.rpc import RPCError
 from ncclient.xml_ import to_ele
 
+from end_to_end.northbound import HCM, configure, connected
 from end_to_end.processes import Cloud, Device, command, until
 
-HCM = "urn:headstay:yang:cloud-management"
 SERIAL = "HS-E2E-DHCP"
 PASSWORD = "learned by DHCP alone"
 UPDATE = "<interface>eth0</interface><client>x</client><event>bound</event><domain>evil.example</domain>"
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    cloud = Cloud(tmp_path_factory.mktemp("cloud") / "c")
-    cloud.add(SERIAL, PASSWORD)
-    yield cloud
-    cloud.stop()
-
-
-@pytest.fixture
-def device(tmp_path: Path) -> Iterator[Device]:
-    device = Device(tmp_path / "d", SERIAL)
-    yield device
-    device.stop()
 
 
 class Dhclient:
@@ -58,29 +40,19 @@ def dhclient(device: Device, monkeypatch: pytest.MonkeyPatch) -> Dhclient:
     return Dhclient(device, monkeypatch)
 
 
-def connected(device: Device) -> manager.Manager:
-    return manager.connect(
-        host="127.0.0.1",
-        port=device.port,
-        username="admin",
-        password=Device.PASSWORD,
-        hostkey_verify=False,
-        allow_agent=False,
-        look_for_keys=False,
-        timeout=30,
-    )
-
-
 def established(device: Device, count: int) -> dict[str, Any]:
     return until(device.state, lambda state: state["state"] == "established" and state["established-count"] == count)
 
 
-def test_dhcp_moves_the_tunnel(cloud: Cloud, device: Device, dhclient: Dhclient) -> None:
-    configured = f"<server><port>{cloud.port}</port></server><dhcp><interface>eth0</interface></dhcp>"
-    trust = f"<tls><trust-anchor>{cloud.trust_anchor}</trust-anchor></tls>"
+def follow(device: Device, cloud: Cloud) -> None:
+    """Have the device follow DHCP on eth0 to the cloud."""
+    where = f"<server><port>{cloud.port}</port></server><dhcp><interface>eth0</interface></dhcp>"
     with connected(device) as session:
-        config = f'<config><cloud-management xmlns="{HCM}">{configured}{trust}</cloud-management></config>'
-        session.edit_config(target="running", config=config)
+        configure(session, f"{where}<tls><trust-anchor>{cloud.trust_anchor}</trust-anchor></tls>")
+
+
+def test_dhcp_moves_the_tunnel(cloud: Cloud, device: Device, dhclient: Dhclient) -> None:
+    follow(device, cloud)
 
     dhclient.tells("BOUND", "https://cloud.example/", "http://wpad/wpad.dat")
     dhclient.tells("BOUND", "evil.example", interface="eth1")
@@ -112,6 +84,18 @@ def test_dhcp_moves_the_tunnel(cloud: Cloud, device: Device, dhclient: Dhclient)
     assert PASSWORD.encode().hex().encode() not in stored
     assert PASSWORD not in device.program.log
     assert "dhcp-change interface=eth0" in device.program.log
+
+
+def test_dhcp_disabled_takes_down_what_it_gave(cloud: Cloud, device: Device, dhclient: Dhclient) -> None:
+    follow(device, cloud)
+    dhclient.tells("BOUND", "localhost", PASSWORD)
+    established(device, 1)
+    with connected(device) as session:
+        configure(session, "<dhcp><enabled>false</enabled></dhcp>")
+        state = until(device.state, lambda state: state["device-state"] == "idle")
+        assert (state["last-down-reason"], state["domain-source"]) == ("dhcp-changed", "none")
+        configure(session, "<dhcp><enabled>true</enabled></dhcp>")
+        assert established(device, 2)["domain-source"] == "dhcp"
 
 
 def test_nobody_from_outside_tells_of_dhcp(device: Device) -> None:

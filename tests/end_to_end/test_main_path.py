@@ -5,7 +5,6 @@ The device, the cloud and the commands are processes of their own.
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,54 +15,17 @@ from ncclient import manager
 from ncclient.operations.rpc import RPCError
 from ncclient.xml_ import to_ele
 
+from end_to_end.northbound import HCM, configure, connected
 from end_to_end.processes import Cloud, Device, command, until
 
-HCM = "urn:headstay:yang:cloud-management"
 SERIAL = "HS-E2E-0001"
 PASSWORD = "correct horse battery staple"
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    cloud = Cloud(tmp_path_factory.mktemp("cloud") / "c")
-    cloud.add(SERIAL, PASSWORD)
-    yield cloud
-    cloud.stop()
-
-
-@pytest.fixture
-def device(tmp_path: Path) -> Iterator[Device]:
-    device = Device(tmp_path / "d", SERIAL)
-    yield device
-    device.stop()
 
 
 @pytest.fixture
 def session(device: Device) -> Iterator[manager.Manager]:
     with connected(device) as session:
         yield session
-
-
-def connected(device: Device) -> manager.Manager:
-    return manager.connect(
-        host="127.0.0.1",
-        port=device.port,
-        username="admin",
-        password=Device.PASSWORD,
-        hostkey_verify=False,
-        allow_agent=False,
-        look_for_keys=False,
-        timeout=30,
-    )
-
-
-def configure(session: manager.Manager, content: str) -> None:
-    """Lock, edit-config on candidate, validate, commit, unlock."""
-    config = f'<config><cloud-management xmlns="{HCM}">{content}</cloud-management></config>'
-    with session.locked("candidate"):
-        session.edit_config(target="candidate", config=config)
-        session.validate("candidate")
-        session.commit()
 
 
 def server(cloud: Cloud, password: str = PASSWORD) -> str:
@@ -280,14 +242,6 @@ def test_show_state(cloud: Cloud, device: Device, session: Any) -> None:
     assert device.state()["state"] == "established"
 
 
-def shown(device: Device, what: str) -> list[dict[str, Any]]:
-    """What `headstay show WHAT --json` says."""
-    done = device.show(what, "--json")
-    assert done.returncode == 0, done.stderr
-    entries: list[dict[str, Any]] = json.loads(done.stdout)
-    return entries
-
-
 def test_show_servers_after_a_failover(cloud: Cloud, device: Device, session: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -298,7 +252,7 @@ def test_show_servers_after_a_failover(cloud: Cloud, device: Device, session: An
         f"<tls><trust-anchor>{cloud.trust_anchor}</trust-anchor></tls>",
     )
     until_state(session, "established")
-    dead, live = shown(device, "servers")
+    dead, live = device.entries("servers")
     assert (dead["order"], dead["role"], dead["domain"], dead["port"]) == (1, "primary", "localhost", port)
     assert (live["order"], live["role"], live["domain"], live["port"]) == (2, "backup", "127.0.0.1", cloud.port)
     assert (dead["last-result"], live["last-result"]) == ("socket-failed", "established")
@@ -310,7 +264,7 @@ def test_show_servers_after_a_failover(cloud: Cloud, device: Device, session: An
 
 
 def test_show_servers_and_subconnections_of_a_device_without_a_cloud(device: Device) -> None:
-    assert shown(device, "servers") == shown(device, "subconnections") == []
+    assert device.entries("servers") == device.entries("subconnections") == []
     assert device.show("servers").stdout == "no server is configured\n"
     assert device.show("subconnections").stdout == "no subconnection\n"
 
@@ -318,7 +272,7 @@ def test_show_servers_and_subconnections_of_a_device_without_a_cloud(device: Dev
 def test_show_subconnections(cloud: Cloud, device: Device, session: Any) -> None:
     configure(session, server(cloud))
     until(lambda: telemetry(session), lambda seen: seen == {"established"})
-    (entry,) = until(lambda: shown(device, "subconnections"), lambda seen: seen[0]["out-messages"] > 0)
+    (entry,) = until(lambda: device.entries("subconnections"), lambda seen: seen[0]["out-messages"] > 0)
     assert (entry["service"], entry["state"]) == ("telemetry", "established")
     assert entry["out-octets"] > entry["out-messages"]
     text = device.show("subconnections").stdout.splitlines()

@@ -228,7 +228,7 @@ class Restarts(RuleBasedStateMachine):
             return
         now = Instant(0.0, 0.0)
         assert self.core.handle(given, now) == []
-        while (message := self.core.take(now)) is not None:
+        while not isinstance(given, Lost) and (message := self.core.take(now)) is not None:
             self.to_cloud.append(message)
 
     def _arrive(self, count: int) -> None:

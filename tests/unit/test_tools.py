@@ -61,8 +61,9 @@ def test_a_tool_says_what_it_does(tool: str) -> None:
     assert done.stdout.startswith(f"usage: tools/{tool} ")
 
 
-def test_the_bench_says_what_it_does() -> None:
-    done = run(sys.executable, TOOLS / "bench" / "netconf.py", "--help")
+@pytest.mark.parametrize("bench", ["netconf", "link"])
+def test_a_bench_says_what_it_does(bench: str) -> None:
+    done = run(sys.executable, TOOLS / "bench" / f"{bench}.py", "--help")
     assert done.returncode == 0
     assert "How to read the result" in done.stdout
 

@@ -63,7 +63,8 @@ from headstay.wire import messages
 from headstay.wire.text import legible
 
 LONGEST_SLEEP = 30.0
-"""Seconds after which the timer looks at the clock again: the loop's own clock stands still while the device sleeps."""
+"""Seconds after which the timer looks at the clock again: the loop's own clock stands still while the device sleeps.
+It matters where `timerfd` does not tell when the device wakes."""
 MOST_UNSENT = 64
 """Messages that wait to be written on the main connection; a cloud that reads none of them has left."""
 
@@ -107,7 +108,8 @@ class Engine:
         self._of_attempt: set[asyncio.Task[None]] = set()  # a step, or the main connection's reader and writer
         self._channels: dict[str, Channel] = {}
         self._channel_tasks: dict[str, asyncio.Task[None]] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()  # what still closes the last main connection, or an attempt
+        self._closing_channels: set[asyncio.Task[None]] = set()  # no attempt waits for these
         self._unbindings: dict[int, asyncio.Future[UnbindOutcome]] = {}  # by the number of their request
         self._beside: set[asyncio.Task[None]] = set()  # what servers are asked whatever becomes of the attempt
         self._requests = 0
@@ -141,7 +143,10 @@ class Engine:
         self._tell(inputs.ReconnectRequested())
 
     def link_changed(self) -> None:
-        """A link, an address or a route of this device has changed: if waiting, try soon; forget a long backoff."""
+        """A link, an address, a route or the clock of this device has changed: do what is due; if waiting, try soon.
+
+        A long backoff is forgotten.
+        """
         self._tell(inputs.LinkChanged())
 
     def clear_counters(self) -> None:
@@ -302,7 +307,7 @@ class Engine:
         attempt, self._attempt = self._attempt, None
         # The task that runs right now may be one of them: it has told what it had to tell, and ends here.
         for task in list(self._of_attempt):
-            self._cancel(task)
+            self._cancel(task, self._closing)
         self._of_attempt.clear()
         for instance in list(self._channels):
             self._close_channel(instance)
@@ -373,7 +378,7 @@ class Engine:
 
     def _close_channel(self, instance: str) -> None:
         if self._channels.pop(instance, None) is not None:
-            self._cancel(self._channel_tasks.pop(instance))
+            self._cancel(self._channel_tasks.pop(instance), self._closing_channels)
 
     # tasks ----------------------------------------------------------------------------------------
 
@@ -387,22 +392,23 @@ class Engine:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._break(error)
 
-    def _cancel(self, task: asyncio.Task[None]) -> None:
+    def _cancel(self, task: asyncio.Task[None], group: set[asyncio.Task[None]]) -> None:
         task.cancel()
         if not task.done():
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            group.add(task)
+            task.add_done_callback(group.discard)
 
     async def _let_go_of_everything(self) -> None:
         """Wait for what is closing, within CLOSE_WITHIN seconds, and drop the rest."""
         for request in list(self._unbindings):
             self._end_unbinding(request, UnbindOutcome(UnbindFailure.STOPPED))
         for task in list(self._beside):
-            self._cancel(task)
+            self._cancel(task, self._closing)
         if self._attempt is not None:
             self._disconnect("", graceful=False)
-        if self._closing:
-            _, late = await asyncio.wait(self._closing, timeout=CLOSE_WITHIN)
+        closing = self._closing | self._closing_channels
+        if closing:
+            _, late = await asyncio.wait(closing, timeout=CLOSE_WITHIN)
             for task in late:
                 task.cancel()
 

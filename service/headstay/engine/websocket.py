@@ -22,6 +22,7 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
 from headstay.engine.dial import Target, target_of
+from headstay.engine.failures import classify
 from headstay.engine.http import HttpConnection
 from headstay.engine.reasons import DownReason
 from headstay.errors import WireError
@@ -209,4 +210,4 @@ def why_closed(error: ConnectionClosed) -> tuple[DownReason, str | None]:
     if error.sent is not None and error.sent.code in _PROTOCOL_ERRORS:
         return DownReason.SOCKET_ERROR, "protocol-error"
     cause = error.__cause__
-    return DownReason.SOCKET_ERROR, None if cause is None else type(cause).__name__
+    return DownReason.SOCKET_ERROR, None if cause is None else classify(cause).details

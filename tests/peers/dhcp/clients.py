@@ -13,7 +13,8 @@ from pathlib import Path
 
 import headstay
 from end_to_end.processes import until
-from peers.dhcp.namespaces import CLIENT_INTERFACE, Namespace, child_of
+from peers.dhcp.cable import CLIENT_INTERFACE
+from peers.namespaces import Namespace, child_of
 
 TOOLS = Path(__file__).parents[3] / "tools" / "dhcp"
 RENEW_AFTER = 5

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from end_to_end.processes import Device, until
+from peers.dhcp.cable import CLIENT_INTERFACE, join
 from peers.dhcp.clients import CLIENTS, Client, Dnsmasq, ScriptedServer, Udhcpc
-from peers.dhcp.namespaces import CLIENT_INTERFACE, Namespace, can_be_made, join, missing
+from peers.namespaces import Namespace, can_be_made, missing
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 

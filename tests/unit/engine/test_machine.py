@@ -490,6 +490,24 @@ def test_a_link_that_changes_all_the_time_causes_no_storm() -> None:
     assert len(world.dialled) <= 2 * 100 / 5
 
 
+@pytest.mark.parametrize("hours", [0.5, 9, 2000])
+def test_after_a_sleep_one_attempt_follows(hours) -> None:
+    world = connected(THREE, {})
+    world.wall_offset += 1e8  # and the clock is set
+    world.suspend(hours * 3600).give(inputs.LinkChanged())
+    world.advance(10)
+    assert ([domain for _, domain in world.dialled], world.state) == (["a.example"], DeviceState.CONNECTED)
+    assert world.connection.last_down_reason is DownReason.KEEPALIVE_TIMEOUT
+
+
+def test_a_sleep_during_a_long_wait_is_part_of_it() -> None:
+    world = World(ONE, {"a.example": refusing(FailureReason.SOCKET_FAILED, Connect)}).start().advance(2000)
+    while world.machine.deadline() - world.now < 20:
+        world.step()
+    world.forget().suspend(9 * 3600).give(inputs.LinkChanged())
+    assert len(world.dialled) == 1
+
+
 @pytest.mark.parametrize("state", [DeviceState.IDLE, DeviceState.CONNECTING, DeviceState.CONNECTED])
 def test_a_link_that_changes_disturbs_nothing_else(state) -> None:
     world = World(Settings() if state is DeviceState.IDLE else ONE, {"a.example": FakeCloud()}).start()

@@ -579,6 +579,7 @@ async def test_a_cut_connection_comes_back_at_once(lab) -> None:
         peer.drop()
         status = await device.until(lambda status: UP(status) and status.established_count == 2)
         assert status.last_down_reason is DownReason.SOCKET_ERROR
+        assert status.last_down_details in ("the server closed the connection", "Connection reset by peer")
 
 
 async def test_a_server_that_never_finishes_closing_is_left(lab, monkeypatch) -> None:
@@ -980,6 +981,16 @@ def frame_of(message: messages.Message) -> bytes:
     return b"\x81\x7e" + len(text).to_bytes(2) + text
 
 
+async def test_a_subconnection_that_does_not_finish_closing_delays_no_attempt(lab, monkeypatch) -> None:
+    monkeypatch.setattr("headstay.engine.websocket.CLOSE_WITHIN", 1000.0)
+    async with lab.cloud() as cloud:
+        device, main, sub = await telemetry(lab, cloud)
+        sub.writer.transport.pause_reading()
+        main.drop()
+        await device.until(lambda status: UP(status) and status.established_count == 2)
+        sub.writer.transport.resume_reading()
+
+
 # TLS sessions ---------------------------------------------------------------------------------------
 
 
@@ -1149,3 +1160,12 @@ async def test_a_link_that_changes_ends_a_long_wait(lab) -> None:
         device.clock.ahead += 5
         device.engine.link_changed()
         await device.until(UP)
+
+
+async def test_a_device_that_wakes_does_at_once_what_is_due(lab) -> None:
+    async with lab.cloud() as cloud:
+        device, _peer = await established(lab, cloud)
+        device.clock.ahead += 4 * 3600
+        device.engine.link_changed()
+        status = await device.until(lambda status: UP(status) and status.established_count == 2)
+        assert (status.last_down_reason, status.attempts) == (DownReason.KEEPALIVE_TIMEOUT, 2)

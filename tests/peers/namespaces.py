@@ -1,4 +1,4 @@
-"""Two namespaces joined by a cable: a DHCP server in one, a DHCP client in the other.
+"""Namespaces in which tests have networks of their own.
 
 Each namespace (network, mounts, processes) lives as long as its holder, the first process in it. When the holder dies,
 the kernel ends every process in the namespace and takes its interfaces down: nothing outlives a test, however it ends.
@@ -14,10 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from end_to_end.processes import PATIENCE, until
-
-CLIENT_INTERFACE = "vlan1"
-"""The interface that counts by default."""
-SERVER_ADDRESS = "192.0.2.1"
 
 
 class Namespace:
@@ -46,6 +42,11 @@ class Namespace:
         """Return the command that runs this command in the namespace."""
         return ["nsenter", f"--target={self.pid}", "--net", "--mount", "--pid", "--", *command]
 
+    @property
+    def network(self) -> list[str]:
+        """What to put before a command so that it has this network, and is otherwise the test's own process."""
+        return ["nsenter", f"--target={self.pid}", "--net", "--"]
+
     def run(self, *command: str) -> None:
         """Run a command to its end; it must succeed."""
         done = subprocess.run(
@@ -69,17 +70,6 @@ class Namespace:
 
 def _is_sleeping(pid: str) -> bool:
     return bool(pid) and Path(f"/proc/{pid}/comm").read_text().strip() == "sleep"
-
-
-def join(client: Namespace, server: Namespace) -> None:
-    """Lay the cable: CLIENT_INTERFACE at one end, `srv0` with SERVER_ADDRESS at the other."""
-    ends = ["name", CLIENT_INTERFACE, "netns", str(client.pid), "type", "veth"]
-    peer = ["peer", "name", "srv0", "netns", str(server.pid)]
-    subprocess.run(["ip", "link", "add", *ends, *peer], check=True)
-    server.run("ip", "address", "add", f"{SERVER_ADDRESS}/24", "dev", "srv0")
-    for namespace, interface in ((server, "srv0"), (client, CLIENT_INTERFACE)):
-        namespace.run("ip", "link", "set", "lo", "up")
-        namespace.run("ip", "link", "set", interface, "up")
 
 
 def child_of(process: subprocess.Popen[bytes]) -> int:
