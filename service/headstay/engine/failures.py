@@ -20,7 +20,7 @@ from headstay.wire.scram import WrongProof
 from headstay.wire.text import legible
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h.
-NOT_YET_VALID, EXPIRED = 9, 10
+_NOT_VALID_NOW = (9, 10)  # not yet, and no longer
 _NAME_MISMATCH = (62, 64)  # of a host name, of an IP address
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST")
 """OpenSSL's reasons for an answer that is plain text."""
@@ -103,7 +103,7 @@ def intercepted(answer: Answer) -> bool:
 def _certificate_reason(verify_code: int) -> FailureReason:
     if verify_code in _NAME_MISMATCH:
         return FailureReason.CERTIFICATE_NAME_MISMATCH
-    if verify_code in (NOT_YET_VALID, EXPIRED):
+    if verify_code in _NOT_VALID_NOW:
         return FailureReason.CERTIFICATE_NOT_VALID_NOW
     return FailureReason.CERTIFICATE_UNTRUSTED
 

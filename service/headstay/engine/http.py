@@ -7,6 +7,7 @@ MAXIMUM_BODY.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -76,9 +77,14 @@ class HttpConnection(asyncio.Protocol):
         return idle and self._lost is None and not self._ended and self._transport is not None
 
     @property
-    def fault(self) -> WireError | None:
-        """What the peer did that no HTTP server does; then there is no point in dialling it once more."""
-        return self._lost if isinstance(self._lost, WireError) else None
+    def fault(self) -> WireError | ssl.SSLError | None:
+        """What the peer did that no HTTP server does, or why TLS broke: no point in dialling it once more.
+
+        With TLS 1.3 a server refuses the device's certificate after the device's handshake is over.
+        """
+        if isinstance(self._lost, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return None  # only the end
+        return self._lost if isinstance(self._lost, WireError | ssl.SSLError) else None
 
     async def post(self, request: Request, sent: Callable[[], None]) -> Answer:
         """Send a request, call `sent`, and return the answer.
