@@ -108,7 +108,7 @@ def _course(
     context: ssl.SSLContext,
     reached: Reached = unheard,
 ) -> Course:
-    local = None if settings.source_address is None else _local(settings.source_address)
+    local = None if settings.source_address is None else local_addresses(settings.source_address)
     return Course(target.host, addresses, context, local, reached)
 
 
@@ -135,7 +135,8 @@ async def _both_times(target: Target, address: AddressInfo, settings: Settings) 
     return text
 
 
-def _local(address: str) -> Sequence[AddressInfo]:
+def local_addresses(address: str) -> Sequence[AddressInfo]:
+    """Return what a connection from this address of the device is bound to."""
     flags = socket.AI_NUMERICHOST | socket.AI_PASSIVE
     return cast("Sequence[AddressInfo]", socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM, flags=flags))
 

@@ -7,15 +7,19 @@ stops where registering would make the cloud count a new connection of this devi
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from headstay.engine import inputs
-from headstay.engine.effects import Authenticate, Connect, Probe, Resolve, Step
+from headstay.engine.effects import Authenticate, Connect, Probe, Resolve
 from headstay.engine.failures import StepFailed, classify
 from headstay.engine.inputs import OfAttempt
 from headstay.engine.settings import Identity
 from headstay.engine.stages import TIME_LIMIT, TIMED_OUT, Stage
 from headstay.engine.steps import Attempt
 from headstay.engine.tls import TlsContexts
+
+T = TypeVar("T")
 
 _STAGE = {Resolve: Stage.RESOLVING, Connect: Stage.CONNECTING, Authenticate: Stage.AUTHENTICATING}
 
@@ -35,7 +39,7 @@ async def ask(probe: Probe, identity: Identity, contexts: TlsContexts) -> inputs
 async def _steps(attempt: Attempt, begin: Resolve, probe: Probe) -> inputs.Probed:
     step: Resolve | Connect | Authenticate = begin
     while True:
-        match await _in_time(attempt, step):
+        match await in_time(_STAGE[type(step)], attempt.perform(step)):
             case inputs.Resolved(addresses=addresses):
                 step = Connect(probe.attempt, addresses)
             case inputs.Connected():
@@ -44,12 +48,12 @@ async def _steps(attempt: Attempt, begin: Resolve, probe: Probe) -> inputs.Probe
                 return inputs.Probed(probe.attempt, probe.server, token, expires_in)
 
 
-async def _in_time(attempt: Attempt, step: Step) -> OfAttempt:
-    stage = _STAGE[type(step)]
+async def in_time(stage: Stage, work: Awaitable[T]) -> T:
+    """Return what comes of `work`. Raises StepFailed if it takes longer than the stage may."""
     limit = asyncio.timeout(TIME_LIMIT[stage])
     try:
         async with limit:
-            return await attempt.perform(step)
+            return await work
     except TimeoutError:
         if not limit.expired():
             raise  # the system's own
