@@ -176,6 +176,7 @@ async def running_server(directory: Path, **changes: Any) -> AsyncIterator[Netco
         "state": some_state,
         "clock": lambda: MOMENT,
         "rpcs": changes.pop("rpcs", {}),
+        "abandoned": changes.pop("abandoned", ()),
     }
     address = Address(["127.0.0.1"], 0, directory / "host_key")
     settings = Settings(
