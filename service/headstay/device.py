@@ -23,7 +23,7 @@ from headstay import __version__, device_file, xml
 from headstay.backend.dhcp import Dhcp
 from headstay.backend.plan import Backend
 from headstay.backend.report import lease_tree, report_body, state_tree
-from headstay.backend.rpcs import Rpcs
+from headstay.backend.rpcs import ABANDONED, Rpcs
 from headstay.datastore import access, boot, rotation
 from headstay.datastore.access import Access, Requester
 from headstay.datastore.disk import Disk
@@ -149,7 +149,7 @@ class _Device:
         listen = self._configuration.netconf
         settings = netconf.Settings(Address(listen.listen, listen.port, host_key), self._state_dir / SOCKET_NAME)
         rpcs = Rpcs(self._model, engine, dhcp).table()
-        service = Service(datastores, state, lambda: datetime.datetime.now(datetime.UTC), rpcs)
+        service = Service(datastores, state, lambda: datetime.datetime.now(datetime.UTC), rpcs, ABANDONED)
         return NetconfServer(settings, service, _Users(datastores))
 
     def _announce(self, server: NetconfServer, host_key: Path) -> None:

@@ -21,6 +21,7 @@ from headstay.datastore.model import DATA
 from headstay.dhcp.lease import Lease
 from headstay.engine.events import Event
 from headstay.engine.status import ServerStatus, Status
+from headstay.engine.verdicts import Verdict
 
 _TIMES = ("-at", "-attempt")
 """How the names of leafs end that hold a time."""
@@ -70,6 +71,13 @@ def lease_tree(lease: Lease | None, use: DhcpUse) -> etree._Element:
         if value is not None:
             etree.SubElement(shown, _tag(name)).text = value
     return data
+
+
+def stage_element(verdict: Verdict) -> etree._Element:
+    """Return what a test says of one stage, as an entry of the output of test-connection."""
+    entry = xml.element(_tag("stage"))
+    _add_leafs(entry, verdict)
+    return entry
 
 
 def report_body(event: Event) -> dict[str, object]:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from headstay import __version__
-from headstay.cli import cloud, cloud_admin, demo, device, dhcp_event, password, reconnect, show
+from headstay.cli import cloud, cloud_admin, demo, device, dhcp_event, password, reconnect, show, test_connection
 from headstay.errors import CommandError, StartupError
 
 
@@ -43,6 +43,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"headstay {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (device, cloud, demo, show, reconnect, password, dhcp_event, cloud_admin):
+    for command in (device, cloud, demo, show, test_connection, reconnect, password, dhcp_event, cloud_admin):
         command.add_parser(commands)
     return parser
