@@ -296,11 +296,15 @@ class FakeCloud:
         if path == REGISTER_PATH:
             if fields.get("authorization") != "Bearer secret-token":
                 return 401, {}, b"{}"
+            if json.loads(body).get("probe"):
+                return ok(messages.Probed(f"wss://{self.main_host or self.authority}/probe?ticket=secret-ticket", 30.0))
             url = f"wss://{self.main_host or self.authority}/main?ticket=secret-ticket"
             return ok(messages.Registered(url, 1, 30.0))
         return 404, {}, b"{}"
 
     def _authenticate(self, body: dict[str, str]) -> Answer:
+        if not body:
+            return 400, {}, b'{"reason": "malformed"}'
         granted = messages.Granted("secret-token", 3600.0)
         if "exchange" in body:
             try:
@@ -330,6 +334,8 @@ class FakeCloud:
         ticket = parse_qs(parts.query).get("ticket", [""])[0]
         peer = Peer(parts.path, ticket, protocol, writer)
         await peer.flush()
+        if parts.path == "/probe":
+            await peer.close()
         (self.mains if parts.path == "/main" else self.subconnections).put_nowait(peer)
         try:
             while data := await reader.read(65536):

@@ -181,6 +181,7 @@ async def running_server(directory: Path, **changes: Any) -> AsyncIterator[Netco
         "clock": lambda: MOMENT,
         "rpcs": changes.pop("rpcs", {}),
         "learned": changes.pop("learned", nothing_learned),
+        "abandoned": changes.pop("abandoned", ()),
     }
     address = Address(["127.0.0.1"], 0, directory / "host_key")
     settings = Settings(

@@ -22,7 +22,7 @@ from headstay import __version__, device_file, xml
 from headstay.backend.dhcp import Dhcp
 from headstay.backend.plan import Backend
 from headstay.backend.report import lease_tree, report_body, state_tree
-from headstay.backend.rpcs import Rpcs
+from headstay.backend.rpcs import ABANDONED, Rpcs
 from headstay.datastore import access, boot, rotation
 from headstay.datastore.access import Access, Requester
 from headstay.datastore.disk import Disk
@@ -160,7 +160,14 @@ class _Device:
         address = Address(listen.listen, listen.port, self._state_dir / host_key.FILE_NAME)
         settings = netconf.Settings(address, self._state_dir / SOCKET_NAME, listen.limits)
         rpcs = Rpcs(self._model, engine, dhcp).table()
-        service = Service(datastores, state, lambda: datetime.datetime.now(datetime.UTC), rpcs, self._backend.learned)
+        service = Service(
+            datastores,
+            state,
+            lambda: datetime.datetime.now(datetime.UTC),
+            rpcs,
+            abandoned=ABANDONED,
+            learned=self._backend.learned,
+        )
         return NetconfServer(settings, service, _Users(datastores))
 
     def _announce(self, server: NetconfServer, public_key: PublicKey) -> None:

@@ -113,6 +113,35 @@ async def test_a_session_waiting_for_its_operation_does_not_hold_up_another(tmp_
         assert tag(await first.message()) == "lock-denied"
 
 
+@pytest.mark.parametrize("end", ["closed by its client", "killed", "stopped"])
+async def test_what_waits_for_the_network_ends_with_its_session(tmp_path: Path, end: str) -> None:
+    started, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def slow(requester: Requester, element: etree._Element) -> list[etree._Element]:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        return []
+
+    name = (xml.HCM, "slow")
+    serving = running_server(tmp_path, rpcs={name: slow}, abandoned={name})
+    async with serving as server, unix_client(tmp_path) as second:
+        await second.greet()
+        async with unix_client(tmp_path) as first:
+            await first.greet()
+            first.send(f'<rpc {NC} message-id="1">{SLOW}</rpc>')
+            await started.wait()
+            assert not cancelled.is_set()
+            if end == "killed":
+                kill = f"<kill-session><session-id>{first.session_id}</session-id></kill-session>"
+                assert is_ok(await second.rpc(kill))
+            elif end == "stopped":
+                await server.stop()
+        await cancelled.wait()
+
+
 async def test_stopping_ends_the_sessions_and_removes_the_socket(tmp_path: Path) -> None:
     async with running_server(tmp_path), unix_client(tmp_path) as client:
         await client.greet()

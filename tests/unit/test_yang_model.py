@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from headstay.engine import channel, events, reasons, settings, status
+from headstay.engine import channel, events, reasons, settings, status, verdicts
 from yang_engines import MODULES, OURS, USERS, YANG, libyang_context, yangson_model
 
 YIN = "{urn:ietf:params:xml:ns:yang:yin:1}"
@@ -133,6 +133,13 @@ def test_every_reason_of_the_engine_is_in_the_model(ours: etree._Element) -> Non
     for kind in vars(reasons).values():
         if isinstance(kind, type) and issubclass(kind, enum.Enum) and kind is not enum.Enum:
             assert values(kind) in modelled, kind
+
+
+def test_verdicts_of_a_test_are_the_engines(ours: etree._Element) -> None:
+    stage = under(ours, "test-connection").find(f"{YIN}output/{YIN}list")
+    assert leafs(stage) == names(verdicts.Verdict)
+    assert enumeration(under(stage, "name")) == values(verdicts.StageName)
+    assert enumeration(under(stage, "result")) == values(verdicts.Result)
 
 
 def test_address_family_is_the_engines(ours: etree._Element) -> None:
@@ -264,7 +271,7 @@ def test_configuration_of_this_release() -> None:
 
 def test_operations_and_notifications_of_this_release() -> None:
     left = {child.name for child in yangson_model(True).schema.children if child.ns == MODULES[0]}
-    assert left == {"cloud-management", "reconnect", "clear-counters", "unbind", "dhcp-update"}
+    assert left == {"cloud-management", "reconnect", "unbind", "test-connection", "clear-counters", "dhcp-update"}
 
 
 def test_users_are_all_that_is_left_of_ietf_system() -> None:

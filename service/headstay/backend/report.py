@@ -23,6 +23,7 @@ from headstay.dhcp.lease import Lease
 from headstay.engine.events import Event
 from headstay.engine.settings import Settings, Source
 from headstay.engine.status import ServerStatus, Status
+from headstay.engine.verdicts import Verdict
 
 _TIMES = ("-at", "-attempt")
 """How the names of leafs end that hold a time."""
@@ -89,6 +90,13 @@ def learned_tree(settings: Settings, seal: Callable[[str], str]) -> etree._Eleme
         for name, value in leafs.items():
             etree.SubElement(server, _tag(name)).text = value
     return data
+
+
+def stage_element(verdict: Verdict) -> etree._Element:
+    """Return what a test says of one stage, as an entry of the output of test-connection."""
+    entry = xml.element(_tag("stage"))
+    _add_leafs(entry, verdict)
+    return entry
 
 
 def report_body(event: Event) -> dict[str, object]:

@@ -12,16 +12,23 @@ from lxml import etree
 
 from headstay import xml
 from headstay.backend.dhcp import Dhcp
+from headstay.backend.report import stage_element
 from headstay.backend.unbind_errors import unbind_error
 from headstay.datastore.access import Requester, Source
 from headstay.datastore.model import Model
 from headstay.datastore.secrets import CLEAR
 from headstay.dhcp.event import Happening, LeaseEvent, is_interface
+from headstay.engine.dial import target_of
 from headstay.engine.runner import Engine
-from headstay.errors import AccessDenied, InvalidValue
+from headstay.engine.settings import DEFAULT_PORT, Server
+from headstay.errors import AccessDenied, DataMissing, InUse, InvalidValue
 
 Rpc = Callable[[Requester, etree._Element], Awaitable[Sequence[etree._Element]]]
 """The requester and the RPC's element in, the output parameters out."""
+
+
+ABANDONED = frozenset({(xml.HCM, "test-connection")})
+"""The RPCs that wait for the network and change nothing: each ends with the session that asked for it."""
 
 
 class Rpcs:
@@ -31,11 +38,13 @@ class Rpcs:
         self._model = model
         self._engine = engine
         self._dhcp = dhcp
+        self._testing = False
 
     def table(self) -> Mapping[tuple[str, str], Rpc]:
         """Return the RPCs by namespace and name."""
         return {
             (xml.HCM, "reconnect"): self.reconnect,
+            (xml.HCM, "test-connection"): self.test_connection,
             (xml.HCM, "clear-counters"): self.clear_counters,
             (xml.HCM, "unbind"): self.unbind,
             (xml.HCM, "dhcp-update"): self.dhcp_update,
@@ -46,6 +55,24 @@ class Rpcs:
         self._model.rpc_input(operation)
         self._engine.reconnect()
         return ()
+
+    async def test_connection(  # named like the RPC; no test of pytest's
+        self,
+        _requester: Requester,  # noqa: PT019
+        operation: etree._Element,
+    ) -> Sequence[etree._Element]:
+        """Test one server, or each in force, beside the connection. Cancelling ends the test.
+
+        Raises InUse while another test runs, DataMissing if there is no server to test.
+        """
+        servers = self._servers(self._model.rpc_input(operation))
+        if self._testing:
+            raise InUse("another test of a connection runs; try again in a minute")
+        self._testing = True
+        try:
+            return [stage_element(verdict) for server in servers for verdict in await self._engine.examine(server)]
+        finally:
+            self._testing = False
 
     async def clear_counters(self, _requester: Requester, operation: etree._Element) -> Sequence[etree._Element]:
         """Set the counters of `connection` and of each `subconnection` to zero. Times and reasons stay."""
@@ -70,6 +97,19 @@ class Rpcs:
             raise AccessDenied("only root and the daemon's own user may tell it of DHCP, over its local socket")
         await self._dhcp.take(_lease_event(self._model.rpc_input(operation)))
         return ()
+
+    def _servers(self, given: etree._Element) -> Sequence[Server]:
+        """Return the servers to test."""
+        in_force = self._engine.servers
+        domain, port = (given.findtext(f"{{{xml.HCM}}}{name}") for name in ("domain", "port"))
+        if domain is None:
+            if not in_force:
+                raise DataMissing("no server is configured; name one to test")
+            return in_force
+        host = target_of(domain, 0).host
+        own = next((server.port for server in in_force if target_of(server.domain, 0).host == host), None)
+        usual = in_force[0].port if in_force else DEFAULT_PORT
+        return [Server(domain, int(port) if port is not None else own or usual)]
 
 
 def _lease_event(given: etree._Element) -> LeaseEvent:

@@ -13,8 +13,35 @@ import sys
 from collections.abc import Sequence
 
 from headstay import __version__
-from headstay.cli import cloud, cloud_admin, demo, device, dhcp_event, host_key, password, reconnect, show, unbind
+from headstay.cli import (
+    cloud,
+    cloud_admin,
+    demo,
+    device,
+    dhcp_event,
+    host_key,
+    password,
+    reconnect,
+    show,
+    test_connection,
+    unbind,
+)
 from headstay.errors import CommandError, StartupError
+
+_COMMANDS = (
+    device,
+    cloud,
+    demo,
+    show,
+    test_connection,
+    reconnect,
+    unbind,
+    host_key,
+    password,
+    dhcp_event,
+    cloud_admin,
+)
+"""In the order of `headstay --help`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,6 +70,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"headstay {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (device, cloud, demo, show, reconnect, unbind, host_key, password, dhcp_event, cloud_admin):
+    for command in _COMMANDS:
         command.add_parser(commands)
     return parser

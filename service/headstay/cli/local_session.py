@@ -81,9 +81,11 @@ class LocalSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # An orderly end, so that the daemon's log does not speak of a dropped session.
-        with contextlib.suppress(CommandError):
-            self.rpc(xml.element(f"{{{xml.NETCONF}}}close-session"))
+        # An orderly end, so that the daemon's log does not speak of a dropped session; but an impatient person at the
+        # terminal must not wait until what was asked before is answered.
+        if kind is not KeyboardInterrupt:
+            with contextlib.suppress(CommandError):
+                self.rpc(xml.element(f"{{{xml.NETCONF}}}close-session"))
         self._socket.close()
 
     def rpc(self, operation: etree._Element) -> etree._Element:

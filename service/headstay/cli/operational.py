@@ -19,7 +19,7 @@ NUMBERS = frozenset(
     {
         *("server-port", "duration", "attempts", "established-count", "unknown-messages"),
         *("dropped-after-buffer-limit", "dropped-total", "buffer-full-count"),
-        *("order", "port"),
+        *("order", "port", "time-taken"),
         *("in-messages", "out-messages", "in-octets", "out-octets", "queued", "dropped"),
     }
 )

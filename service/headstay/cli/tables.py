@@ -26,7 +26,7 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
     headings = [column.heading.splitlines() for column in columns]
     height = max(map(len, headings))
     above = [[*[""] * (height - len(heading)), *heading] for heading in headings]
-    lines = [*zip(*above, strict=True), *([_printable(cell) for cell in row] for row in rows)]
+    lines = [*zip(*above, strict=True), *([printable(cell) for cell in row] for row in rows)]
     widths = _widths(columns, [max(map(len, cells)) for cells in zip(*lines, strict=True)])
     return "\n".join(" ".join(map(_cell, line, widths, columns)).rstrip() for line in lines)
 
@@ -54,6 +54,6 @@ def _cell(text: str, width: int, column: Column) -> str:
     return text.rjust(width) if column.right else text.ljust(width)
 
 
-def _printable(text: str) -> str:
-    # Some of it comes from the cloud, and nothing that does may steer the terminal.
+def printable(text: str) -> str:
+    """Return a text in which nothing steers the terminal: some of it comes from the cloud."""
     return "".join(character if character.isprintable() else "?" for character in text)

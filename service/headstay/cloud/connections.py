@@ -114,6 +114,7 @@ class Connections:
         self._main_tickets: Grants[MainTicket] = Grants(limits.ticket_life, limits.tickets_per_serial)
         self._subconnection_tickets: Grants[SubconnectionTicket] = Grants(limits.ticket_life, limits.tickets_per_serial)
         self._wrong_codes = Failures(limits.failures_of_code)
+        self._probe_tickets: Grants[str] = Grants(limits.ticket_life, limits.tickets_per_serial)
         self._stopping = False
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -129,6 +130,16 @@ class Connections:
     def take_main_ticket(self, secret: str) -> MainTicket | None:
         """Spend a ticket for a main connection; None when it is bad, spent or expired."""
         return self._main_tickets.take(secret, self._sources.clock())
+
+    def issue_probe_ticket(self, folded: str) -> str:
+        """Draw the secret for a connection that only tests the way. It takes no other ticket's place."""
+        secret = self._sources.draw()
+        self._probe_tickets.issue(secret, folded, folded, self._sources.clock())
+        return secret
+
+    def take_probe_ticket(self, secret: str) -> str | None:
+        """Spend a ticket of `issue_probe_ticket`, and return whose it was; None when it is bad, spent or expired."""
+        return self._probe_tickets.take(secret, self._sources.clock())
 
     def take_subconnection_ticket(self, secret: str) -> SubconnectionTicket | None:
         """Spend a ticket for a subconnection; None also when its main connection is no longer the current one."""
@@ -180,6 +191,7 @@ class Connections:
         """End what a serial has: it was removed from the registry."""
         self._main_tickets.revoke(folded)
         self._subconnection_tickets.revoke(folded)
+        self._probe_tickets.revoke(folded)
         self._handle(Removed(folded))
 
     async def unbind(self, folded: str, code: str) -> str:

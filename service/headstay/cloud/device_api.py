@@ -36,9 +36,11 @@ from headstay.wire.messages import (
     AuthenticateFinal,
     Body,
     Busy,
+    Probed,
     Refused,
     Register,
     Registered,
+    RegisterProbe,
     UnbindAnswer,
     UnbindRequest,
     decode_body,
@@ -64,6 +66,12 @@ class _Either(Body, frozen=True):
     """Tells the two requests to AUTHENTICATE_PATH apart."""
 
     exchange: str | None = None
+
+
+class _Asked(Body, frozen=True):
+    """Tells the two requests to REGISTER_PATH apart."""
+
+    probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +116,8 @@ class DeviceApi:
         holder = self._holder(request)
         if holder is None:
             return _bad_token()
+        if decode_body(octets, _Asked).probe:
+            return await self._probe(request, decode_body(octets, RegisterProbe), holder)
         said = decode_body(octets, Register)
         if fold(said.serial) != holder:
             return _answered(holder, _peer(request), Refused(NOT_ALLOWED))
@@ -116,7 +126,7 @@ class DeviceApi:
         if generation is None:
             return _answered(holder, _peer(request), Refused(UNKNOWN_SERIAL))
         ticket = self.connections.issue_ticket(MainTicket(Holder(holder, generation), said.services))
-        url = f"wss://{authority}{CONNECT_PATH}?ticket={ticket}"
+        url = _main_url(authority, ticket)
         return _response(Registered(url, generation, self.limits.ticket_life), 200)
 
     async def unbind(self, request: web.Request) -> web.Response:
@@ -133,12 +143,28 @@ class DeviceApi:
             return _answered(holder, _peer(request), Busy(self.limits.busy_retry))
         return _response(UnbindAnswer(result), 200)
 
+    async def _probe(self, request: web.Request, said: RegisterProbe, holder: str) -> web.Response:
+        """Answer where a registration would lead. Touches no generation and no session."""
+        if fold(said.serial) != holder:
+            return _answered(holder, _peer(request), Refused(NOT_ALLOWED))
+        if await self.registry.device(holder) is None:
+            return _answered(holder, _peer(request), Refused(UNKNOWN_SERIAL))
+        authority = self._authority(request)
+        url = _main_url(authority, self.connections.issue_probe_ticket(holder))
+        return _response(Probed(url, self.limits.ticket_life), 200)
+
     async def connect(self, request: web.Request) -> web.StreamResponse:
         """Upgrade to a main connection and carry it until it ends."""
         socket = socket_for(MAIN_SUBPROTOCOL, self.limits)
         _demand_upgrade(request, socket)
         authority = self._authority(request)
-        ticket = self.connections.take_main_ticket(request.query.get("ticket", ""))
+        secret = request.query.get("ticket", "")
+        probed = self.connections.take_probe_ticket(secret)
+        if probed is not None:
+            link = await self._link(f"{probed}: a test of the way", request, socket)
+            await link.ended()
+            return socket
+        ticket = self.connections.take_main_ticket(secret)
         if ticket is None:
             return _bad_ticket(request)
         link = await self._link(ticket.holder.folded, request, socket)
@@ -184,6 +210,10 @@ class DeviceApi:
         if _AUTHORITY.fullmatch(request.host) is None:
             raise WireError("the Host header is malformed")
         return request.host
+
+
+def _main_url(authority: str, ticket: str) -> str:
+    return f"wss://{authority}{CONNECT_PATH}?ticket={ticket}"
 
 
 async def _carried(connection: Coroutine[None, None, None]) -> None:

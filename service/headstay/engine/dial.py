@@ -13,29 +13,25 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar, cast
 
-import aiohappyeyeballs
-
-from headstay.engine.failures import EXPIRED, NOT_YET_VALID, StepFailed
+from headstay.engine.failures import StepFailed, classify
 from headstay.engine.http import HttpConnection
-from headstay.engine.inputs import AddressInfo
+from headstay.engine.inputs import AddressInfo, Failure
+from headstay.engine.race import Course, Missed, Reached, race, unheard
 from headstay.engine.reasons import FailureReason
 from headstay.engine.settings import AddressFamily, Settings
 from headstay.engine.tls import TlsContexts, tls_context
 
 T = TypeVar("T")
 
-HAPPY_EYEBALLS_DELAY = 0.25
-"""Seconds between dialling one address and the next (RFC 8305 section 5)."""
 _FAMILY = {
     AddressFamily.ANY: socket.AF_UNSPEC,
     AddressFamily.IPV4: socket.AF_INET,
     AddressFamily.IPV6: socket.AF_INET6,
 }
-_KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME of OpenSSL's x509_vfy.h; the ssl module has no name for it
 
 
@@ -51,6 +47,14 @@ class Target:
     def authority(self) -> str:
         """The Host field (RFC 9110 section 7.2)."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class TlsFailed(StepFailed):
+    """TCP stood, and TLS failed; of several addresses this is the one whose failure tells the most."""
+
+    def __init__(self, failure: Failure, address: AddressInfo) -> None:
+        super().__init__(failure.reason, failure.details)
+        self.address = address
 
 
 def target_of(host: str, port: int) -> Target:
@@ -75,37 +79,40 @@ async def resolve(target: Target, family: AddressFamily) -> tuple[AddressInfo, .
 
 
 async def dial(
-    target: Target, addresses: Sequence[AddressInfo], settings: Settings, contexts: TlsContexts
+    target: Target,
+    addresses: Sequence[AddressInfo],
+    settings: Settings,
+    contexts: TlsContexts,
+    reached: Reached = unheard,
 ) -> HttpConnection:
-    """Connect to whichever address answers first, and make TLS.
+    """Connect to one of the addresses and verify the server; each gets its turn. `reached`: where TCP stands.
 
-    Raises OSError, ssl.SSLError (a certificate that is not verified among them), TlsSettingsError, or StepFailed.
+    Raises OSError if TCP stood nowhere, TlsFailed or TlsSettingsError.
     """
     context = await asyncio.to_thread(contexts.context, settings.tls)
     try:
-        return await _connect(target, addresses, settings, context)
-    except ssl.SSLCertVerificationError as error:
-        contexts.forget()
-        if error.verify_code not in (NOT_YET_VALID, EXPIRED):
-            raise
-        details = await _both_times(target, addresses, settings)
-        raise StepFailed(FailureReason.CERTIFICATE_NOT_VALID_NOW, details) from None
+        return await race(_course(target, addresses, settings, context, reached))
+    except Missed as missed:
+        failure = classify(missed.error)
+        if isinstance(missed.error, ssl.SSLCertVerificationError):
+            contexts.forget()
+        if failure.reason is FailureReason.CERTIFICATE_NOT_VALID_NOW:
+            failure = replace(failure, details=await _both_times(target, missed.address, settings))
+        raise TlsFailed(failure, missed.address) from None
 
 
-async def _connect(
-    target: Target, addresses: Sequence[AddressInfo], settings: Settings, context: ssl.SSLContext
-) -> HttpConnection:
-    local = None if settings.source_address is None else _local(settings.source_address)
-    loop = asyncio.get_running_loop()
-    sock = await aiohappyeyeballs.start_connection(
-        addresses, local_addr_infos=local, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY, loop=loop
-    )
-    _prepare(sock)
-    _, connection = await loop.create_connection(HttpConnection, sock=sock, ssl=context, server_hostname=target.host)
-    return connection
+def _course(
+    target: Target,
+    addresses: Sequence[AddressInfo],
+    settings: Settings,
+    context: ssl.SSLContext,
+    reached: Reached = unheard,
+) -> Course:
+    local = None if settings.source_address is None else local_addresses(settings.source_address)
+    return Course(target.host, addresses, context, local, reached)
 
 
-async def _both_times(target: Target, addresses: Sequence[AddressInfo], settings: Settings) -> str:
+async def _both_times(target: Target, address: AddressInfo, settings: Settings) -> str:
     """Say when the certificate is valid and what this device believes the time to be.
 
     A refused handshake does not show the certificate, so the device makes one more that checks trust and name as ever
@@ -115,8 +122,8 @@ async def _both_times(target: Target, addresses: Sequence[AddressInfo], settings
     text = f"this device's clock says {now:%Y-%m-%dT%H:%M:%SZ}"
     context = await asyncio.to_thread(tls_context, settings.tls)  # of its own: nothing else may ever use it
     context.verify_flags |= _NO_CHECK_TIME
-    with contextlib.suppress(OSError):  # ssl.SSLError is one, too
-        connection = await _connect(target, addresses, settings, context)
+    with contextlib.suppress(OSError, Missed):
+        connection = await race(_course(target, [address], settings, context))
         validity = connection.certificate_validity()
         connection.abort()
         if validity is not None:
@@ -128,16 +135,8 @@ async def _both_times(target: Target, addresses: Sequence[AddressInfo], settings
     return text
 
 
-def _prepare(sock: socket.socket) -> None:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE:
-        option = getattr(socket, name, None)  # not every system has each of them
-        if option is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
-def _local(address: str) -> Sequence[AddressInfo]:
+def local_addresses(address: str) -> Sequence[AddressInfo]:
+    """Return what a connection from this address of the device is bound to."""
     flags = socket.AI_NUMERICHOST | socket.AI_PASSIVE
     return cast("Sequence[AddressInfo]", socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM, flags=flags))
 

@@ -5,9 +5,12 @@ Knows no state. No detail holds a secret, and each is `legible`: it ends in logs
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from dataclasses import dataclass
+from html import unescape
+from urllib.parse import urlsplit
 
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
@@ -20,10 +23,13 @@ from headstay.wire.scram import WrongProof
 from headstay.wire.text import legible
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h.
-NOT_YET_VALID, EXPIRED = 9, 10
+_NOT_VALID_NOW = (9, 10)  # not yet, and no longer
 _NAME_MISMATCH = (62, 64)  # of a host name, of an IP address
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST")
 """OpenSSL's reasons for an answer that is plain text."""
+_TITLE = re.compile(rb"<title>([^<]{1,200})</title", re.IGNORECASE)
+_TITLE_WITHIN = 4096
+"""Octets of a page in which its title is looked for."""
 
 
 class StepFailed(HeadstayError):
@@ -41,6 +47,8 @@ class Answer:
     status: int
     content_type: str
     body: bytes
+    location: str = ""
+    """Where a redirect leads. Nobody follows it."""
 
 
 def classify(error: BaseException) -> Failure:
@@ -61,7 +69,8 @@ def classify(error: BaseException) -> Failure:
         case InvalidStatus():
             response = error.response
             content_type = response.headers.get("Content-Type", "")
-            answer = Answer(response.status_code, content_type, bytes(response.body or b""))
+            location = response.headers.get("Location", "")
+            answer = Answer(response.status_code, content_type, bytes(response.body or b""), location)
             return refusal(answer, FailureReason.HANDSHAKE_REFUSED)
         case InvalidMessage() if isinstance(error.__cause__, EOFError | OSError):
             return Failure(FailureReason.SOCKET_FAILED, "the server closed the connection")
@@ -79,7 +88,7 @@ def classify(error: BaseException) -> Failure:
 def refusal(answer: Answer, refused: FailureReason) -> Failure:
     """Return the failure that an answer other than success stands for; `refused` is what a 403 means here."""
     if intercepted(answer):
-        return Failure(FailureReason.HTTP_INTERCEPTED, f"HTTP {answer.status}")
+        return Failure(FailureReason.HTTP_INTERCEPTED, legible(_page(answer)))
     if len(answer.body) > MAXIMUM_BODY:
         return Failure(FailureReason.PROTOCOL_ERROR, "the answer is too large")
     try:
@@ -100,10 +109,25 @@ def intercepted(answer: Answer) -> bool:
     return 300 <= answer.status < 400 or answer.content_type.partition(";")[0].strip().lower() == "text/html"
 
 
+def _page(answer: Answer) -> str:
+    """Say what answered in the cloud's place: a captive portal, mostly, gives itself away by its name."""
+    try:
+        host = urlsplit(answer.location).hostname
+    except ValueError:
+        host = None
+    title = _TITLE.search(answer.body[:_TITLE_WITHIN])
+    said = f"HTTP {answer.status}"
+    if host:
+        said += f", which leads to {host}"
+    if title:
+        said += f", a page with the title “{' '.join(unescape(title[1].decode(errors='replace')).split())}”"
+    return said
+
+
 def _certificate_reason(verify_code: int) -> FailureReason:
     if verify_code in _NAME_MISMATCH:
         return FailureReason.CERTIFICATE_NAME_MISMATCH
-    if verify_code in (NOT_YET_VALID, EXPIRED):
+    if verify_code in _NOT_VALID_NOW:
         return FailureReason.CERTIFICATE_NOT_VALID_NOW
     return FailureReason.CERTIFICATE_UNTRUSTED
 

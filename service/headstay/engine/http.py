@@ -7,6 +7,7 @@ MAXIMUM_BODY.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -76,9 +77,14 @@ class HttpConnection(asyncio.Protocol):
         return idle and self._lost is None and not self._ended and self._transport is not None
 
     @property
-    def fault(self) -> WireError | None:
-        """What the peer did that no HTTP server does; then there is no point in dialling it once more."""
-        return self._lost if isinstance(self._lost, WireError) else None
+    def fault(self) -> WireError | ssl.SSLError | None:
+        """What the peer did that no HTTP server does, or why TLS broke: no point in dialling it once more.
+
+        With TLS 1.3 a server refuses the device's certificate after the device's handshake is over.
+        """
+        if isinstance(self._lost, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return None  # only the end
+        return self._lost if isinstance(self._lost, WireError | ssl.SSLError) else None
 
     async def post(self, request: Request, sent: Callable[[], None]) -> Answer:
         """Send a request, call `sent`, and return the answer.
@@ -126,6 +132,11 @@ class HttpConnection(asyncio.Protocol):
         peer = None if self._transport is None else self._transport.get_extra_info("peername")
         return "" if peer is None else str(peer[0]).partition("%")[0]
 
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        """The TLS connection, for whoever wants to know what was agreed on and which certificate was shown."""
+        return None if self._transport is None else self._transport.get_extra_info("ssl_object")
+
     def certificate_validity(self) -> tuple[str, str] | None:
         """Return from when until when the server's certificate is valid, in the form of ssl.cert_time_to_seconds."""
         certificate = None if self._transport is None else self._transport.get_extra_info("peercert")
@@ -147,8 +158,9 @@ class HttpConnection(asyncio.Protocol):
                 if len(body) > MAXIMUM_BODY:
                     raise WireError(f"the answer is larger than the {MAXIMUM_BODY} octets allowed")
             elif isinstance(event, h11.EndOfMessage) and response is not None:
-                content_type = dict(response.headers).get(b"content-type", b"")
-                return Answer(response.status_code, content_type.decode("latin-1"), bytes(body))
+                fields = {name: value.decode("latin-1") for name, value in response.headers}
+                content_type, location = fields.get(b"content-type", ""), fields.get(b"location", "")
+                return Answer(response.status_code, content_type, bytes(body), location)
             elif not isinstance(event, h11.InformationalResponse):
                 raise EOFError
 

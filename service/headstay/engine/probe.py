@@ -7,15 +7,19 @@ stops where registering would make the cloud count a new connection of this devi
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from headstay.engine import inputs
-from headstay.engine.effects import Authenticate, Connect, Probe, Resolve, Step
+from headstay.engine.effects import Authenticate, Connect, Probe, Resolve
 from headstay.engine.failures import StepFailed, classify
 from headstay.engine.inputs import OfAttempt
 from headstay.engine.settings import Identity
 from headstay.engine.stages import TIME_LIMIT, TIMED_OUT, Stage
 from headstay.engine.steps import Attempt
 from headstay.engine.tls import TlsContexts
+
+T = TypeVar("T")
 
 _STAGE = {Resolve: Stage.RESOLVING, Connect: Stage.CONNECTING, Authenticate: Stage.AUTHENTICATING}
 
@@ -37,7 +41,7 @@ async def let_in(attempt: Attempt, begin: Resolve) -> inputs.Authenticated:
     """Take the first steps, up to authentication, each within its time limit. Raises what `failures.classify` knows."""
     step: Resolve | Connect | Authenticate = begin
     while True:
-        match await _in_time(attempt, step):
+        match await in_time(_STAGE[type(step)], attempt.perform(step)):
             case inputs.Resolved(addresses=addresses):
                 step = Connect(begin.attempt, addresses)
             case inputs.Connected():
@@ -46,12 +50,12 @@ async def let_in(attempt: Attempt, begin: Resolve) -> inputs.Authenticated:
                 return authenticated
 
 
-async def _in_time(attempt: Attempt, step: Step) -> OfAttempt:
-    stage = _STAGE[type(step)]
+async def in_time(stage: Stage, work: Awaitable[T]) -> T:
+    """Return what comes of `work`. Raises StepFailed if it takes longer than the stage may."""
     limit = asyncio.timeout(TIME_LIMIT[stage])
     try:
         async with limit:
-            return await attempt.perform(step)
+            return await work
     except TimeoutError:
         if not limit.expired():
             raise  # the system's own

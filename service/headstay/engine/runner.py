@@ -42,6 +42,7 @@ from headstay.engine.effects import (
     WakeServices,
 )
 from headstay.engine.events import Event
+from headstay.engine.examination import examine
 from headstay.engine.failures import classify
 from headstay.engine.inputs import Input, UnbindFailure, UnbindOutcome
 from headstay.engine.instant import Instant, read_clock
@@ -51,12 +52,13 @@ from headstay.engine.picture import Interrupted
 from headstay.engine.probe import ask
 from headstay.engine.reports import ReportStore
 from headstay.engine.services import SERVICES
-from headstay.engine.settings import Identity, Settings
+from headstay.engine.settings import Identity, Server, Settings
 from headstay.engine.status import Status
 from headstay.engine.steps import Attempt
 from headstay.engine.subconnection import ServiceContext
 from headstay.engine.tls import TlsContexts
 from headstay.engine.unbind_request import ask_to_unbind
+from headstay.engine.verdicts import Verdict
 from headstay.engine.websocket import CLOSE_WITHIN, close, why_closed
 from headstay.errors import WireError
 from headstay.wire import messages
@@ -148,6 +150,15 @@ class Engine:
         A long backoff is forgotten.
         """
         self._tell(inputs.LinkChanged())
+
+    async def examine(self, server: Server) -> tuple[Verdict, ...]:
+        """Test a server beside the link, with the settings that are in force now; see `examination`."""
+        return await examine(server, self._machine.settings, self._identity, self._clock)
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """The servers in force, in their order."""
+        return self._machine.settings.servers
 
     def clear_counters(self) -> None:
         """Set every counter of the status to zero. Times and reasons stay."""

@@ -22,6 +22,7 @@ from headstay.engine.effects import Authenticate, Connect, Handshake, Register, 
 from headstay.engine.failures import Answer, StepFailed, intercepted, refusal
 from headstay.engine.http import HttpConnection, Request
 from headstay.engine.inputs import AddressInfo, OfAttempt
+from headstay.engine.race import Reached, unheard
 from headstay.engine.reasons import FailureReason
 from headstay.engine.settings import Identity, Settings
 from headstay.engine.tls import TlsContexts
@@ -34,8 +35,15 @@ class Attempt:
     """The sockets of one attempt. Steps run one after another; `abort` closes whatever the attempt holds."""
 
     def __init__(
-        self, begin: Resolve, identity: Identity, tell: Callable[[OfAttempt], None], contexts: TlsContexts
+        self,
+        begin: Resolve,
+        identity: Identity,
+        tell: Callable[[OfAttempt], None],
+        contexts: TlsContexts,
+        *,
+        reached: Reached = unheard,
     ) -> None:
+        """`tell` hears how far the attempt has come, `reached` at which address of the server TCP stands."""
         self.number = begin.attempt
         self.main: ClientConnection | None = None
         """The main connection, once the handshake has succeeded."""
@@ -43,6 +51,7 @@ class Attempt:
         self._identity = identity
         self._tell = tell
         self._contexts = contexts
+        self._reached = reached
         self._target = target_of(begin.server.domain, begin.server.port)
         self._addresses: tuple[AddressInfo, ...] = ()
         self._http: HttpConnection | None = None
@@ -76,13 +85,22 @@ class Attempt:
             self._http.abort()
             self._http = None
 
+    @property
+    def connection(self) -> HttpConnection | None:
+        """The HTTP connection that the attempt has now."""
+        return self._http
+
+    async def request(self, path: str, body: messages.Body, token: str | None = None) -> Answer:
+        """Make a request that is no step. Whoever asks judges the answer."""
+        return await self._post(path, body, token)
+
     async def _connection(self) -> HttpConnection:
         """Return the connection to the server; dial again if the server has closed the last one after its answer."""
         if self._http is not None and self._http.fault is not None:
             raise self._http.fault
         if self._http is None or not self._http.reusable:
             self.abort()
-            self._http = await dial(self._target, self._addresses, self._settings, self._contexts)
+            self._http = await dial(self._target, self._addresses, self._settings, self._contexts, self._reached)
         return self._http
 
     async def _post(self, path: str, body: messages.Body, token: str | None = None) -> Answer:

@@ -75,6 +75,8 @@ class Connection:
         self.session = session
         self.closing = asyncio.Event()
         """Set when the session is over."""
+        self.deserted = asyncio.Event()
+        """Set when nobody is left to read what is answered: the session is over, or its client has gone."""
         self.ended = asyncio.Event()
         """Set when its last operation has ended too, and its locks are released."""
         self._channel = channel
@@ -166,6 +168,7 @@ class Connection:
     def _close(self, reason: str) -> None:
         _log.info("session %d ended: %s", self.session.session_id, reason)
         self.closing.set()
+        self.deserted.set()
         self._writable.set()
         if not self._lost:
             self._channel.close()

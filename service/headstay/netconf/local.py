@@ -11,6 +11,7 @@ import grp
 import logging
 import os
 import pwd
+import select
 import socket
 import stat
 import struct
@@ -121,16 +122,25 @@ def _peer(unix: socket.socket) -> Peer:
     return Peer(user, Source.LOCAL, LOCAL, recovery=uid in (0, os.geteuid()))
 
 
+def _has_gone(unix: socket.socket) -> bool:
+    """Tell a peer that has closed its end from one that has only stopped sending: Linux's unix_poll() does."""
+    poll = select.poll()
+    poll.register(unix.fileno(), 0)
+    return any(event & select.POLLHUP for _, event in poll.poll(0))
+
+
 class _LocalTransport(asyncio.Protocol):
     """One connection, one session."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self._connection: Connection | None = None
+        self._socket: socket.socket | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         channel: Any = cast(asyncio.Transport, transport)
-        peer = _peer(channel.get_extra_info("socket"))
+        self._socket = channel.get_extra_info("socket")
+        peer = _peer(self._socket)
         if (refusal := self._sessions.refusal(peer.user, peer.recovery)) is not None:
             # NETCONF has no words for this before <hello>.
             _log.warning("a local connection is refused: %s", refusal)
@@ -146,6 +156,8 @@ class _LocalTransport(asyncio.Protocol):
         if self._connection is None:
             return False
         self._connection.peer_closed()
+        if self._socket is not None and _has_gone(self._socket):
+            self._connection.deserted.set()
         return True
 
     def pause_writing(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -39,6 +39,8 @@ class Service:
     """The time of day, with its zone."""
     rpcs: Mapping[tuple[str, str], ModelRpc] = field(default_factory=dict)
     """The model's own RPCs by (namespace, name)."""
+    abandoned: Collection[tuple[str, str]] = ()
+    """Those of them that are cancelled when their session ends."""
     learned: LearnedFunction = nothing_learned
 
 
@@ -91,7 +93,9 @@ class Sessions:
         session_id = self._next_id()
         requester = Requester(peer.user, session_id, peer.source, peer.recovery)
         service = self._service
-        context = Context(service.datastores, requester, self, service.state, service.rpcs, service.learned)
+        context = Context(
+            service.datastores, requester, self, service.state, service.rpcs, service.abandoned, service.learned
+        )
         session = Session(session_id, self._capabilities, self._limits)
         connection = Connection(
             session,
@@ -119,6 +123,12 @@ class Sessions:
         for wait in waits:
             wait.cancel()
         return True
+
+    async def over(self, session_id: int) -> None:
+        """Wait until nobody waits for a session's answers any more. Its last operation may still run."""
+        live = self._live.get(session_id)
+        if live is not None:
+            await live.connection.deserted.wait()
 
     async def end_all(self) -> None:
         """End every session and wait until their last operations have ended."""

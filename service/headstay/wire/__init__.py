@@ -25,6 +25,17 @@ now; nothing was counted). Answers on the main connection come in the order of t
 time. Case and dashes of a code make no difference. When the device is unbound, its tokens and tickets are good no more
 and its main connection ends with `bye` unbound; where it was asked there, after `unbind-result`.
 
+A device may test the way to a cloud, beside a main connection that stands and without touching it. Two requests, which
+change nothing in the cloud, are there for that:
+
+    POST /v1/authenticate   {}                           -> 400, as for whatever lacks something; the body shows that a
+                                                            cloud answered: {"reason": "malformed", "detail"}
+    POST /v1/register       {"serial", "probe": true}    -> {"url", "expires-in"}, or as a registration is refused
+
+The second needs a token and names the very URL that registering would name, but counts no generation. Its ticket is
+single-use and expires like any other; the cloud completes the upgrade and closes the WebSocket with 1000 at once. A
+cloud that does not know probes answers 400, since `model` and the others are missing.
+
 `messages` holds every body and message; `text` what the texts in them may be made of; `scram` the password proof with
 its bounds.
 

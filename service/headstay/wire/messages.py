@@ -145,6 +145,29 @@ class UnbindAnswer(Body, frozen=True):
     result: text.Reason
 
 
+class RegisterProbe(Body, frozen=True):
+    """Asks where registering would lead, and registers nothing.
+
+    It lacks what `Register` must have: a cloud that does not know it refuses it, and counts no connection.
+    """
+
+    serial: text.Serial
+    probe: bool
+    """True."""
+
+
+class Probed(Body, frozen=True):
+    """Where the main connection of a registration would go now."""
+
+    url: text.Url
+    """As in `Registered`, with a single-use ticket whose WebSocket the cloud closes with 1000 as soon as it stands."""
+    expires_in: text.Seconds
+    """Seconds for which the ticket in `url` is good."""
+
+    def __repr__(self) -> str:
+        return f"Probed(expires_in={self.expires_in})"
+
+
 # main connection ----------------------------------------------------------------------------------
 
 

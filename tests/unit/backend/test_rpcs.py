@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
 import pytest
 from lxml import etree
@@ -12,7 +13,10 @@ from headstay.backend.rpcs import Rpcs
 from headstay.datastore.access import Requester, Source
 from headstay.dhcp.event import Happening, LeaseEvent
 from headstay.engine.inputs import UnbindFailure, UnbindOutcome
-from headstay.errors import AccessDenied, HeadstayError, InvalidValue, NetconfError, RpcErrors
+from headstay.engine.reasons import FailureReason
+from headstay.engine.settings import Role, Server
+from headstay.engine.verdicts import Result, StageName, Verdict
+from headstay.errors import AccessDenied, HeadstayError, InUse, InvalidValue, NetconfError, RpcErrors
 from models import device_model
 
 ADMIN = Requester("admin", 1, Source.DIRECT)
@@ -26,6 +30,8 @@ class FakeEngine:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.outcome = UnbindOutcome()
+        self.in_force: tuple[Server, ...] = ()
+        self.holds: asyncio.Event | None = None
 
     async def unbind(self, code: str) -> UnbindOutcome:
         self.asked.append(f"unbind {code}")
@@ -33,6 +39,20 @@ class FakeEngine:
 
     def reconnect(self) -> None:
         self.asked.append("reconnect")
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        return self.in_force
+
+    async def examine(self, server: Server) -> tuple[Verdict, ...]:
+        self.asked.append(f"{server.domain}:{server.port}")
+        if self.holds is not None:
+            await self.holds.wait()
+        why = FailureReason.DNS_FAILED, "Nothing <known>\x00. Look."
+        return (
+            Verdict(server.domain, StageName.RESOLVE, Result.FAILED, 7, None, None, *why),
+            Verdict(server.domain, StageName.CONNECT, Result.SKIPPED),
+        )
 
     def clear_counters(self) -> None:
         self.asked.append("clear-counters")
@@ -108,6 +128,62 @@ async def test_unbind_with_what_is_no_code_does_not_quote_it(engine: FakeEngine,
         await execute(engine, "unbind", f"<code>{code}</code>")
     assert "SECRET" not in str(caught.value)
     assert "SSSS" not in str(caught.value)
+
+
+BOTH = (Server("a.example", 1), Server("b.example", 2, Role.BACKUP))
+
+
+@pytest.mark.parametrize(
+    ("servers", "content", "asked"),
+    [
+        (BOTH, "", ["a.example:1", "b.example:2"]),
+        (BOTH, "<domain>B.example</domain>", ["b.example:2"]),
+        (BOTH, "<domain>b.example</domain><port>3</port>", ["b.example:3"]),
+        (BOTH, "<domain>c.example</domain>", ["c.example:1"]),
+        ((), "<domain>c.example</domain>", ["c.example:19443"]),
+    ],
+)
+async def test_which_servers_are_tested(
+    engine: FakeEngine, servers: tuple[Server, ...], content: str, asked: list[str]
+) -> None:
+    engine.in_force = servers
+    await execute(engine, "test-connection", content)
+    assert [one.lower() for one in engine.asked] == asked
+
+
+async def test_what_a_test_says(engine: FakeEngine) -> None:
+    resolve, connect = await execute(engine, "test-connection", "<domain>a.example</domain>")
+    assert {etree.QName(leaf).localname: leaf.text for leaf in resolve} == {
+        "domain": "a.example",
+        "name": "resolve",
+        "result": "failed",
+        "time-taken": "7",
+        "reason": "dns-failed",
+        "explanation": "Nothing <known>\N{REPLACEMENT CHARACTER}. Look.",
+    }
+    assert [leaf.text for leaf in connect] == ["a.example", "connect", "skipped"]
+    assert {etree.QName(stage).localname for stage in (resolve, connect)} == {"stage"}
+
+
+async def test_one_test_runs_at_a_time(engine: FakeEngine) -> None:
+    engine.in_force, engine.holds = BOTH, asyncio.Event()
+    rpc = Rpcs(device_model(), cast(Any, engine), cast(Any, None)).table()[xml.HCM, "test-connection"]
+    first = asyncio.create_task(rpc(ADMIN, operation("test-connection")))
+    await asyncio.sleep(0)  # it runs up to where it waits
+    assert engine.asked == ["a.example:1"]
+    with pytest.raises(InUse):
+        await rpc(ADMIN, operation("test-connection"))
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    engine.holds = None
+    assert len(await rpc(ADMIN, operation("test-connection"))) == 4
+
+
+@pytest.mark.parametrize("content", ["<port>1</port>", "<domain>https://a.example/</domain>", "<serial>1</serial>", ""])
+async def test_a_test_of_nothing_is_refused(engine: FakeEngine, content: str) -> None:
+    with pytest.raises(HeadstayError):
+        await execute(engine, "test-connection", content)
     assert engine.asked == []
 
 

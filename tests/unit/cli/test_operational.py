@@ -25,6 +25,8 @@ def test_numbers_are_the_models() -> None:
             assert isinstance(leaf, LeafNode)
             number = isinstance(leaf.type, IntegralType)
             assert modelled.setdefault(leaf.name, number) == number, "one name, two types"
+    stage = yangson_model(True).get_schema_node("/headstay-cloud-management:test-connection/output/stage")
+    modelled |= {leaf.name: isinstance(leaf.type, IntegralType) for leaf in stage.children}
     assert {name for name, number in modelled.items() if number} == NUMBERS
 
 

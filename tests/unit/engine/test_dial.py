@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from headstay.engine import dial
+from headstay.engine import dial, race
 from headstay.engine.dial import resolve, target_of
 from headstay.engine.failures import StepFailed
 from headstay.engine.inputs import AddressInfo, Failure
@@ -66,14 +66,14 @@ async def reached(lab, cloud, *addresses: AddressInfo, **more: object) -> str:
 
 
 async def test_a_first_address_that_is_dead_costs_a_moment_only(lab, monkeypatch) -> None:
-    monkeypatch.setattr(dial, "HAPPY_EYEBALLS_DELAY", 0.01)
+    monkeypatch.setattr(race, "HAPPY_EYEBALLS_DELAY", 0.01)
     async with lab.cloud() as cloud:
         with black_hole("127.0.0.2") as dead:
             assert await reached(lab, cloud, dead, address("127.0.0.1", cloud.port)) == "127.0.0.1"
 
 
 async def test_an_address_that_refuses_is_followed_by_the_next_at_once(lab, monkeypatch) -> None:
-    monkeypatch.setattr(dial, "HAPPY_EYEBALLS_DELAY", 60.0)
+    monkeypatch.setattr(race, "HAPPY_EYEBALLS_DELAY", 60.0)
     async with lab.cloud() as cloud:
         with closed_port("127.0.0.2") as one, closed_port("127.0.0.3") as two:
             assert await reached(lab, cloud, one, two, address("127.0.0.1", cloud.port)) == "127.0.0.1"
@@ -89,7 +89,7 @@ async def test_when_every_address_fails_all_are_told(lab) -> None:
 @ipv6
 async def test_the_families_take_turns(lab, monkeypatch) -> None:
     """IPv6, IPv4, IPv6: the second turn is IPv4's, though the resolver put it last (RFC 8305 section 4)."""
-    monkeypatch.setattr(dial, "HAPPY_EYEBALLS_DELAY", 0.25)
+    monkeypatch.setattr(race, "HAPPY_EYEBALLS_DELAY", 0.25)
     async with lab.cloud() as cloud:
         with black_hole("::1") as dead, black_hole("::1") as dead_too:
             assert await reached(lab, cloud, dead, dead_too, address("127.0.0.1", cloud.port)) == "127.0.0.1"

@@ -6,7 +6,8 @@ do not stand here: they come in through the context.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final
 
 from lxml import etree
@@ -16,6 +17,7 @@ from headstay.errors import (
     ErrorInfo,
     ErrorType,
     NetconfError,
+    OperationFailed,
     OperationNotSupported,
     UnknownNamespace,
 )
@@ -81,9 +83,27 @@ def _model_rpc(context: Context, name: tuple[str, str]) -> Operation | None:
         return None
 
     async def operation(context: Context, element: etree._Element) -> Reply:
-        return messages.output(await model_rpc(context.requester, element))
+        work = model_rpc(context.requester, element)
+        if name in context.abandoned:
+            return messages.output(await _while_session_lasts(context, work))
+        return messages.output(await work)
 
     return operation
+
+
+async def _while_session_lasts(context: Context, work: Awaitable[Sequence[etree._Element]]) -> Sequence[etree._Element]:
+    """Return what comes of `work`; cancel it when nobody is left to hear of it."""
+    working = asyncio.ensure_future(work)
+    over = asyncio.ensure_future(context.sessions.over(context.requester.session_id))
+    try:
+        await asyncio.wait((working, over), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise OperationFailed("the session has ended")
+        return working.result()
+    finally:
+        over.cancel()
+        working.cancel()
+        await asyncio.wait((working, over))
 
 
 def _unknown_operation(context: Context, namespace: str, name: str) -> NetconfError:

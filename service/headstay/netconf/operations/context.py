@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -34,6 +34,9 @@ class SessionsInReach(Protocol):
     async def kill(self, session_id: int, by: int) -> bool:
         """End another session and wait until its locks are released; False if there is none of that id."""
 
+    async def over(self, session_id: int) -> None:
+        """Wait until nobody waits for a session's answers any more. Its last operation may still run."""
+
     def netconf_state(self) -> etree._Element:
         """Return a tree that holds ietf-netconf-monitoring's netconf-state."""
 
@@ -48,6 +51,8 @@ class Context:
     state: StateFunction
     rpcs: Mapping[tuple[str, str], ModelRpc] = field(default_factory=dict)
     """The model's own RPCs by (namespace, name)."""
+    abandoned: Collection[tuple[str, str]] = ()
+    """Those of them that are cancelled when their session ends. Any other goes on to its end."""
     learned: LearnedFunction = nothing_learned
 
 
