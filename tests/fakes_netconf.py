@@ -25,6 +25,7 @@ from headstay.netconf.framing import Deframer, Framing, frame
 from headstay.netconf.operations import Context
 from headstay.netconf.server import Address, Limits, NetconfServer, Settings
 from headstay.netconf.sessions import Service
+from models import OpenTo, device_model
 
 NC = f'xmlns="{xml.NETCONF}"'
 MOMENT = datetime.datetime(2018, 1, 27, 14, 18, 40, tzinfo=datetime.UTC)
@@ -45,9 +46,8 @@ USERS = f"""
 """
 
 
-@functools.cache
 def model() -> Model:
-    return Model()
+    return device_model()
 
 
 class MemoryDisk:
@@ -80,8 +80,9 @@ def tree_of(*documents: str) -> etree._Element:
     return edited(model().schema, model().empty(), config)
 
 
-def make_datastores(*documents: str, with_startup: bool = False) -> Datastores:
-    parts = Parts(model(), MemoryDisk(), Vault(bytes(32)), Access("admin"), AgreeingBackend())  # type: ignore[arg-type]
+def make_datastores(*documents: str, with_startup: bool = False, access: Access | None = None) -> Datastores:
+    access = access or OpenTo("admin")
+    parts = Parts(model(), MemoryDisk(), Vault(bytes(32)), access, AgreeingBackend())  # type: ignore[arg-type]
     return Datastores(parts, tree_of(*documents), None, with_startup=with_startup)
 
 
