@@ -11,7 +11,7 @@ import contextlib
 import copy
 import enum
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -209,6 +209,7 @@ class Permissions:
         self._rules = nacm.rules_for(user, groups)
         self.unlimited: Final = recovery or not nacm.enabled or (len(self._rules) > 0 and self._rules[0].permits_all)
         """Whether everything is permitted; then nothing needs to be looked at."""
+        self._data_rules = [(rule, *self._resolve(rule.path or ())) for rule in self._rules]
         # Found when they are first needed; a thread that finds them at the same time finds the same.
         self._clauses: dict[tuple[SchemaNode, Right], tuple[_Clause, ...]] = {}
         self._always_shown: dict[SchemaNode, bool] = {}
@@ -334,12 +335,9 @@ class Permissions:
         return found
 
     def _decide(self, node: SchemaNode, right: Right) -> Iterator[_Clause]:
-        above = [node, *_ancestors(node)]
-        for rule in self._rules:
-            if not rule.for_data(node.module, right):
-                continue
-            target, predicates = self._resolve(rule.path) if rule.path is not None else (self._schema, ())
-            if target in above:
+        above = {node, *_ancestors(node)}
+        for rule, target, predicates in self._data_rules:
+            if target in above and rule.for_data(node.module, right):
                 yield _Clause(rule.permit, predicates)
                 if not predicates:
                     return
@@ -348,7 +346,7 @@ class Permissions:
         else:
             yield _Clause(node.default_deny is DefaultDeny.NOTHING and self._nacm.write_default)
 
-    def _resolve(self, path: tuple[Step, ...]) -> tuple[SchemaNode | None, tuple[_Predicate, ...]]:
+    def _resolve(self, path: Sequence[Step]) -> tuple[SchemaNode | None, tuple[_Predicate, ...]]:
         """Return the schema node of a path and its predicates; no node where the model has none there."""
         node = self._schema
         predicates: list[_Predicate] = []
