@@ -171,9 +171,7 @@ class Access:
         schema = self._model.schema
         denied = await asyncio.to_thread(lambda: permissions.first_denied(difference(schema, old, new)))
         if denied is not None:
-            element = denied.new if denied.new is not None else denied.old
-            assert element is not None  # noqa: S101 - by the definition of Change
-            node, element = permissions.named_openly(denied.node, element)
+            node, element = permissions.named_openly(denied.node, denied.element)
             raise self._denied(requester, error_path(node, element) if node.parent is not None else None)
 
     def _denied(self, requester: Requester, path: ErrorPath | None) -> AccessDenied:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from lxml import etree
 
@@ -37,6 +38,11 @@ class Change:
     new: etree._Element | None
     implied: bool = False
     """Whether it went only because another case of a choice came in its place (RFC 7950 section 7.9)."""
+
+    @property
+    def element(self) -> etree._Element:
+        """The node as it is now or, if it went, as it was."""
+        return cast(etree._Element, self.new if self.new is not None else self.old)
 
 
 def difference(schema: SchemaNode, old: etree._Element, new: etree._Element) -> list[Change]:

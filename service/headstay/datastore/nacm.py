@@ -300,9 +300,7 @@ class Permissions:
         if self.unlimited:
             return None
         for change in changes:
-            element = change.new if change.new is not None else change.old
-            assert element is not None  # noqa: S101 - by the definition of Change
-            if not change.implied and not self.may(_NEEDED[change.edit], change.node, element):
+            if not change.implied and not self.may(_NEEDED[change.edit], change.node, change.element):
                 return change
         return None
 

@@ -533,6 +533,20 @@ async def test_readers_see_no_secrets(world: World) -> None:
         world.stores.authorize(guest, f"{{{xml.HCM}}}reconnect")
 
 
+async def test_who_may_not_write_makes_nobody_hash_passwords(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hashing(_: str) -> str:
+        raise AssertionError
+
+    monkeypatch.setattr(passwords, "hash_password", hashing)
+    guest = Requester("guest", 3, Source.DIRECT)
+    user = "<user><name>guest</name><password>$0$x</password></user>"
+    given = config(f'<system xmlns="{xml.SYSTEM}"><authentication>{user}</authentication></system>')
+    with pytest.raises(AccessDenied):
+        await world.stores.edit(guest, CANDIDATE, given, EditOptions())
+    with pytest.raises(AccessDenied):
+        await world.stores.copy(guest, given, CANDIDATE)
+
+
 async def test_an_edit_that_changes_nothing_leaves_the_candidate_unmodified(world: World) -> None:
     await world.edit(20)
     await world.stores.edit(ONE, CANDIDATE, config(""), EditOptions())
