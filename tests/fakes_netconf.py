@@ -26,6 +26,7 @@ from headstay.netconf.limits import Limits
 from headstay.netconf.operations import Context, nothing_learned
 from headstay.netconf.server import Address, NetconfServer, Settings
 from headstay.netconf.sessions import Service
+from models import OpenTo, device_model
 
 NC = f'xmlns="{xml.NETCONF}"'
 MOMENT = datetime.datetime(2018, 1, 27, 14, 18, 40, tzinfo=datetime.UTC)
@@ -46,9 +47,8 @@ USERS = f"""
 """
 
 
-@functools.cache
 def model() -> Model:
-    return Model()
+    return device_model()
 
 
 class MemoryDisk:
@@ -81,12 +81,12 @@ def tree_of(*documents: str) -> etree._Element:
     return edited(model().schema, model().empty(), config)
 
 
-def make_parts(disk: Any = None) -> Parts:
-    return Parts(model(), disk or MemoryDisk(), Vault(bytes(32)), Access("admin"), AgreeingBackend())  # type: ignore[arg-type]
+def make_parts(disk: Any = None, access: Access | None = None) -> Parts:
+    return Parts(model(), disk or MemoryDisk(), Vault(bytes(32)), access or OpenTo("admin"), AgreeingBackend())  # type: ignore[arg-type]
 
 
-def make_datastores(*documents: str, with_startup: bool = False) -> Datastores:
-    return Datastores(make_parts(), tree_of(*documents), None, with_startup=with_startup)
+def make_datastores(*documents: str, with_startup: bool = False, access: Access | None = None) -> Datastores:
+    return Datastores(make_parts(access=access), tree_of(*documents), None, with_startup=with_startup)
 
 
 STATE = f"""

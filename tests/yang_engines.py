@@ -35,11 +35,11 @@ IMPLEMENTED: list[tuple[str, str, list[str]]] = [
     ),
     ("ietf-netconf-monitoring", "2010-10-04", []),
     ("ietf-yang-library", "2019-01-04", []),
+    ("ietf-netconf-acm", "2018-02-14", []),
 ]
 IMPORTED: list[tuple[str, str, list[str]]] = [
     ("ietf-inet-types", "2013-07-15", []),
     ("ietf-yang-types", "2013-07-15", []),
-    ("ietf-netconf-acm", "2018-02-14", []),
     ("ietf-datastores", "2018-02-14", []),
 ]
 

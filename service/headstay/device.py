@@ -96,7 +96,7 @@ class _Device:
         configuration = self._configuration
         first = await self._first_configuration()
         loaded = await boot.load(self._model, disk, first, _boot_id(), with_startup=configuration.startup)
-        parts = Parts(self._model, disk, self._vault, Access(configuration.first_user.name), self._backend)
+        parts = Parts(self._model, disk, self._vault, Access(self._model), self._backend)
         return Datastores(parts, loaded.running, loaded.startup, with_startup=configuration.startup)
 
     async def _first_configuration(self) -> etree._Element:
@@ -109,6 +109,7 @@ class _Device:
                 raise StartupError(f"{where} is not a public key without options: {error}") from None
         config = xml.element(DATA)
         config.append(access.first_user_config(user.name, user.password, user.authorized_keys))
+        config.append(access.first_user_access(user.name))
         return await protected(self._vault, self._model.schema, config, self._model.empty())
 
     async def _serve(self, datastores: Datastores, dhcp: Dhcp, reports: ReportFile, stopped: asyncio.Event) -> None:

@@ -17,6 +17,7 @@ from headstay.errors import HeadstayError
 NETCONF: Final = "urn:ietf:params:xml:ns:netconf:base:1.0"
 MONITORING: Final = "urn:ietf:params:xml:ns:yang:ietf-netconf-monitoring"
 SYSTEM: Final = "urn:ietf:params:xml:ns:yang:ietf-system"
+NACM: Final = "urn:ietf:params:xml:ns:yang:ietf-netconf-acm"
 HCM: Final = "urn:headstay:yang:cloud-management"
 
 MOST_NODES: Final = 500_000

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import getpass
+import grp
 import os
+import pwd
 import socket
 import stat
+import struct
 from pathlib import Path
 
 import pytest
@@ -15,9 +18,11 @@ from fakes_netconf import MOMENT, is_ok, make_datastores, no_state, running_serv
 from headstay import xml
 from headstay.datastore.access import Requester, Source
 from headstay.errors import StartupError
+from headstay.netconf import local
 from headstay.netconf.limits import Limits
 from headstay.netconf.local import LocalListener
-from headstay.netconf.sessions import Service, Sessions
+from headstay.netconf.operations.monitoring import LOCAL
+from headstay.netconf.sessions import Peer, Service, Sessions
 
 WHO = f'<who xmlns="{xml.HCM}"/>'
 
@@ -81,3 +86,18 @@ async def test_another_socket_at_our_path_is_left_alone_when_we_stop(tmp_path: P
         path.touch()
     assert path.exists()
     os.unlink(path)  # noqa: PTH108
+
+
+class OfDaemon:
+    """A socket whose peer is the system's user `daemon`."""
+
+    def getsockopt(self, *_: int) -> bytes:
+        entry = pwd.getpwnam("daemon")
+        return struct.pack("3i", 1, entry.pw_uid, entry.pw_gid)
+
+
+def test_other_users_bring_their_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = grp.getgrgid(pwd.getpwnam("daemon").pw_gid).gr_name
+    monkeypatch.setattr(os, "getgrouplist", lambda user, gid: [gid, 0, 4_000_000])  # the last has no name
+    peer = local._peer(OfDaemon())  # type: ignore[arg-type]
+    assert peer == Peer("daemon", Source.LOCAL, LOCAL, groups=frozenset({own, "root"}))

@@ -13,14 +13,11 @@ from lxml import etree
 
 from fakes_netconf import (
     BOTH,
-    CLOUD,
     NC,
-    USERS,
     OnePassword,
     RawClient,
     host_key,
     is_ok,
-    make_datastores,
     running_server,
     ssh_client,
     ssh_connection,
@@ -29,7 +26,6 @@ from fakes_netconf import (
 )
 from headstay import xml
 from headstay.datastore.access import Requester
-from headstay.datastore.stores import Name
 from headstay.errors import StartupError
 from headstay.netconf.login_delay import LoginDelay
 from headstay.netconf.ssh import Address, _origin
@@ -502,15 +498,3 @@ async def test_one_address_that_cannot_be_had_stops_all(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match=r"192\.0\.2\.1.*netconf\.listen in device\.toml"):
         await start(tmp_path, address=address)
     assert not (tmp_path / "netconf.sock").exists()
-
-
-async def test_a_read_only_user(tmp_path: Path) -> None:
-    datastores = make_datastores(CLOUD, USERS)
-    server = running_server(tmp_path, datastores=datastores)
-    async with server as started, ssh_connection(started, username="guest") as connection:
-        client = await (await ssh_client(connection)).greet()
-        assert tag(await client.rpc(LOCK)) == "access-denied"
-        assert xml.local_name((await client.rpc(GET_CONFIG))[0]) == "data"
-        assert tag(await client.rpc("<commit/>")) == "access-denied"
-        assert is_ok(await client.rpc("<close-session/>"))
-    assert Name.RUNNING not in datastores.locks()

@@ -1,26 +1,37 @@
-"""Who asks, who may do what, and which users there are. The users live in the running configuration (ietf-system).
+"""Who asks, who may do what, and which users there are. Users and rules live in the running configuration (ietf-system,
+ietf-netconf-acm).
 
-Until access control proper (NACM) arrives, the first user and recovery sessions may do everything and every other user
-may read, but not what is protected. Knows no transport.
+Owns what becomes of the decisions of `nacm`: what is shown, which error a denial is and what it may tell, and the
+counters of denials. Knows no transport.
 """
 
 from __future__ import annotations
 
-import copy
+import asyncio
+import contextlib
 import enum
 from dataclasses import dataclass
+from typing import Final
 
 from lxml import etree
 
 from headstay import xml
-from headstay.datastore import passwords
-from headstay.datastore.edit import prune
-from headstay.datastore.schema import SchemaNode
-from headstay.errors import AccessDenied, StartupError
+from headstay.datastore import nacm, passwords, unseen
+from headstay.datastore.difference import difference
+from headstay.datastore.model import Model
+from headstay.datastore.nacm import Permissions, Right
+from headstay.datastore.schema import SchemaNode, error_path
+from headstay.datastore.values import NotAValue, node_path
+from headstay.errors import AccessDenied, ErrorPath, ErrorType, NetconfError, OperationFailed, StartupError
 
-READING = frozenset({"get", "get-config", "get-schema", "close-session"})
-"""The operations that every user may execute."""
-
+NACM: Final = f"{{{xml.NACM}}}nacm"
+FIRST_GROUP: Final = "admin"
+"""The group of the first user; also the name of the rule-list that permits it everything."""
+_COUNTER32 = 2**32
+_EVENTS = "urn:ietf:params:xml:ns:netconf:notification:1.0"
+_ENDS_OF_REPLAY = {
+    f"{{urn:ietf:params:xml:ns:netmod:notification}}{name}" for name in ("replayComplete", "notificationComplete")
+}
 _USERS = f"{{{xml.SYSTEM}}}system/{{{xml.SYSTEM}}}authentication/{{{xml.SYSTEM}}}user"
 _NAME, _PASSWORD, _KEY, _ALGORITHM, _KEY_DATA = (
     f"{{{xml.SYSTEM}}}{name}" for name in ("name", "password", "authorized-key", "algorithm", "key-data")
@@ -44,36 +55,170 @@ class Requester:
     source: Source
     recovery: bool = False
     """Root or the daemon's own user on the local socket: never denied (RFC 8341 section 2.3)."""
+    groups: frozenset[str] = frozenset()
+    """The groups that the transport reports (RFC 8341 section 3.4.4, step 4)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class Denials:
+    """How often something was denied since the daemon started."""
+
+    operations: int = 0
+    data_writes: int = 0
+    notifications: int = 0
+
+
 class Access:
-    """The rules in force."""
+    """Access control under the running configuration, which is handed in each time. For the loop's thread."""
 
-    first_user: str
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._modules = {module.namespace: module.name for module in model.modules}
+        self.denials = Denials()
+        self._running: etree._Element | None = None
+        self._content: bytes | None = None
+        self._nacm = nacm.Nacm()
+        self._permissions: dict[tuple[str, frozenset[str], bool], Permissions] = {}
 
-    def may_write(self, requester: Requester) -> bool:
-        """Return whether this requester may do more than read."""
-        return requester.recovery or requester.user == self.first_user
+    def permissions(self, requester: Requester, running: etree._Element) -> Permissions:
+        """Return what this requester may do. The rules are read once for each configuration of them."""
+        if running is not self._running:
+            self._take(running)
+        who = requester.user, requester.groups, requester.recovery
+        found = self._permissions.get(who)
+        if found is None:  # there are no more than users who have logged in
+            found = self._permissions[who] = Permissions(
+                self._model.schema, self._nacm, requester.user, requester.groups, recovery=requester.recovery
+            )
+        return found
 
-    def authorize(self, requester: Requester, operation: str) -> None:
-        """Raise AccessDenied unless this requester may execute the operation."""
-        if operation not in READING and not self.may_write(requester):
-            raise AccessDenied(f"{requester.user} may read only; {operation} is denied")
+    def _take(self, running: etree._Element) -> None:
+        container = running.find(NACM)
+        content = None if container is None else xml.serialise(container)
+        if content != self._content or self._running is None:
+            self._nacm = nacm.read_nacm(container)
+            self._permissions.clear()
+        self._running, self._content = running, content
 
-    def visible(self, requester: Requester, schema: SchemaNode, tree: etree._Element) -> etree._Element:
-        """Return the tree as this requester may read it: the tree itself, or a copy without what is protected."""
-        if self.may_write(requester):
-            return tree
-        shown = copy.deepcopy(tree)
-        for node in schema.walk():
-            if node.protection is not None:
-                for leaf in list(shown.iter(node.tag)):
-                    parent = leaf.getparent()
-                    if parent is not None:
-                        parent.remove(leaf)
-        prune(shown, schema)
-        return shown
+    # operations and notifications
+
+    def authorize(self, requester: Requester, running: etree._Element, operation: str) -> None:
+        """Raise AccessDenied unless this requester may execute the operation with this tag (RFC 8341 section 3.4.4)."""
+        name, denied_by_default = etree.QName(operation).localname, operation in self._model.denied_by_default
+        permissions = self.permissions(requester, running)
+        if not permissions.may_execute(self._module(operation), name, denied_by_default=denied_by_default):
+            self.denials.operations += 1
+            path = self._operation_path(operation)
+            raise AccessDenied(f"{requester.user} may not execute {name}", path=path)
+
+    def may_receive(self, requester: Requester, running: etree._Element, notification: etree._Element) -> bool:
+        """Return whether this requester may receive a notification (RFC 8341 section 3.4.6).
+
+        `notification` is the event's own element, or RFC 5277's <notification> around it.
+        """
+        if notification.tag == f"{{{_EVENTS}}}notification":
+            notification = next(child for child in notification if child.tag != f"{{{_EVENTS}}}eventTime")
+        tag = str(notification.tag)
+        received = tag in _ENDS_OF_REPLAY or self.permissions(requester, running).may_receive(
+            self._module(tag), xml.local_name(notification), denied_by_default=tag in self._model.denied_by_default
+        )
+        self.denials.notifications += not received
+        return received
+
+    # reading
+
+    def visible(self, requester: Requester, running: etree._Element, tree: etree._Element) -> etree._Element:
+        """Return the tree as this requester may read it: the tree itself, or a copy without what is denied."""
+        return self.permissions(requester, running).visible(tree)
+
+    def hide(self, requester: Requester, running: etree._Element, tree: etree._Element) -> None:
+        """Remove what this requester may not read from a tree of the caller's own."""
+        self.permissions(requester, running).hide(tree)
+
+    def state(self) -> etree._Element:
+        """Return a tree that holds the counters of denials."""
+        tree = self._model.empty()
+        container = etree.SubElement(tree, NACM, nsmap={"nacm": xml.NACM})
+        for name, count in (
+            ("denied-operations", self.denials.operations),
+            ("denied-data-writes", self.denials.data_writes),
+            ("denied-notifications", self.denials.notifications),
+        ):
+            etree.SubElement(container, f"{{{xml.NACM}}}{name}").text = str(count % _COUNTER32)
+        return tree
+
+    # writing
+
+    def authorize_edit(
+        self, requester: Requester, running: etree._Element, config: etree._Element, default_operation: str
+    ) -> None:
+        """Raise AccessDenied if an edit touches what this requester neither sees nor may write, whatever is there.
+
+        Call it before the edit is compared with anything; `authorize_changes` judges what comes of it.
+        """
+        permissions = self.permissions(requester, running)
+        found = unseen.refused(permissions, self._model.schema, config, default_operation)
+        if found is not None:
+            raise self._denied(requester, error_path(*found))
+
+    async def authorize_changes(
+        self, requester: Requester, running: etree._Element, old: etree._Element, new: etree._Element
+    ) -> None:
+        """Raise AccessDenied unless this requester may make each change that leads from `old` to `new`."""
+        permissions = self.permissions(requester, running)
+        if permissions.unlimited:
+            return
+        schema = self._model.schema
+        denied = await asyncio.to_thread(lambda: permissions.first_denied(difference(schema, old, new)))
+        if denied is not None:
+            node, element = permissions.named_openly(denied.node, denied.element)
+            raise self._denied(requester, error_path(node, element) if node.parent is not None else None)
+
+    def _denied(self, requester: Requester, path: ErrorPath | None) -> AccessDenied:
+        self.denials.data_writes += 1
+        return AccessDenied(f"{requester.user} may not make this change", path=path, type=ErrorType.APPLICATION)
+
+    def concealed(self, requester: Requester, running: etree._Element, error: NetconfError) -> NetconfError:
+        """Return an error as it may be told to this requester: not about what is neither its to see nor to write."""
+        permissions = self.permissions(requester, running)
+        if permissions.unlimited or error.path is None or isinstance(error, AccessDenied):
+            return error
+        with contextlib.suppress(NotAValue):  # a path with a value that cannot be quoted is not looked into
+            found = self._instance(error.path)
+            if found is None or permissions.named_openly(*found)[0] is found[0]:
+                return error
+            if any(permissions.may(right, *found) for right in (Right.CREATE, Right.UPDATE)):
+                return error
+        return OperationFailed("the configuration is wrong in a place that this user may not read")
+
+    def _instance(self, path: ErrorPath) -> tuple[SchemaNode, etree._Element] | None:
+        """Return an instance with the keys that a path names; None if the path is not one of data."""
+        node, element = self._model.schema, self._model.empty()
+        for step in node_path(path.text):
+            child = next((c for c in node.children.values() if (c.prefix, c.name) == (step.prefix, step.name)), None)
+            if child is None:
+                return None
+            node, element = child, etree.SubElement(element, child.tag)
+            for key, value in step.predicates:
+                if key == ".":
+                    element.text = value
+                else:
+                    etree.SubElement(element, f"{{{node.namespace}}}{key}").text = value
+        return node, element
+
+    # names
+
+    def _module(self, tag: str) -> str:
+        """Return the name of the module that defines a tag; empty if there is none."""
+        return self._modules.get(etree.QName(tag).namespace or "", "")
+
+    def _operation_path(self, operation: str) -> ErrorPath:
+        """Name an operation as RFC 8341 section 3.4.4 asks for."""
+        name = etree.QName(operation)
+        namespace = name.namespace or ""
+        prefix = next((module.prefix for module in self._model.modules if module.namespace == namespace), "op")
+        prefixes = {"nc": xml.NETCONF, prefix: namespace}
+        return ErrorPath(f"/nc:rpc/{prefix}:{name.localname}", tuple(prefixes.items()))
 
 
 async def verify_password(running: etree._Element, user: str, password: str) -> bool:
@@ -89,6 +234,27 @@ def authorized_keys(running: etree._Element, user: str) -> tuple[str, ...]:
     if element is None:
         return ()
     return tuple(f"{key.findtext(_ALGORITHM)} {key.findtext(_KEY_DATA)}" for key in element.iterfind(_KEY))
+
+
+def first_user_access(name: str) -> etree._Element:
+    """Return the <nacm> element that permits the first user everything, as rules that can be seen and edited."""
+    content = etree.Element(NACM, nsmap={None: xml.NACM})  # type: ignore[dict-item]  # lxml-stubs: the default namespace
+
+    def below(parent: etree._Element, name: str, text: str | None = None) -> etree._Element:
+        child = etree.SubElement(parent, f"{{{xml.NACM}}}{name}")
+        child.text = text
+        return child
+
+    group = below(below(content, "groups"), "group")
+    below(group, "name", FIRST_GROUP)
+    below(group, "user-name", name)
+    rules = below(content, "rule-list")
+    below(rules, "name", FIRST_GROUP)
+    below(rules, "group", FIRST_GROUP)
+    rule = below(rules, "rule")
+    for leaf, value in (("name", "permit-all"), ("module-name", "*"), ("access-operations", "*"), ("action", "permit")):
+        below(rule, leaf, value)
+    return content
 
 
 def first_user_config(name: str, password: str | None, keys: tuple[str, ...]) -> etree._Element:

@@ -5,11 +5,13 @@ Owns the choice (running is non-volatile; startup counts only where it is enable
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 from lxml import etree
 
 from headstay import xml
+from headstay.datastore.access import NACM
 from headstay.datastore.disk import Disk
 from headstay.datastore.edit import edited
 from headstay.datastore.model import DATA, Model
@@ -29,7 +31,8 @@ class Boot:
 async def load(model: Model, disk: Disk, initial: etree._Element, boot_id: str, *, with_startup: bool) -> Boot:
     """Return the trees to start with; running is on disk when this returns.
 
-    `initial` is an edit that makes a first configuration; `boot_id` tells one boot of the kernel from another. Raises
+    `initial` is an edit that makes a first configuration; `boot_id` tells one boot of the kernel from another. A
+    configuration without any access control gets that of `initial`: nobody but root could change it otherwise. Raises
     StartupError if what is stored does not obey the model, or the disk refuses.
     """
     stored = disk.load()
@@ -41,6 +44,7 @@ async def load(model: Model, disk: Disk, initial: etree._Element, boot_id: str, 
         running = _tree(model, stored["running"], "running")
     else:
         running = _checked(model, initial, "device.toml")
+    running = _with_access_control(model, running, initial)
     content = xml.serialise(running)
     if new_boot or stored.get("running") != content:
         try:
@@ -48,6 +52,15 @@ async def load(model: Model, disk: Disk, initial: etree._Element, boot_id: str, 
         except NetconfError as error:
             raise StartupError(error.message) from None
     return Boot(running, startup)
+
+
+def _with_access_control(model: Model, running: etree._Element, initial: etree._Element) -> etree._Element:
+    rules = initial.find(NACM)
+    if rules is None or running.find(NACM) is not None:
+        return running
+    config = model.empty()
+    config.append(copy.deepcopy(rules))
+    return edited(model.schema, running, config)
 
 
 def _tree(model: Model, content: bytes, name: str) -> etree._Element:

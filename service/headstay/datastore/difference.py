@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from lxml import etree
 
@@ -35,6 +36,13 @@ class Change:
     node: SchemaNode
     old: etree._Element | None
     new: etree._Element | None
+    implied: bool = False
+    """Whether it went only because another case of a choice came in its place (RFC 7950 section 7.9)."""
+
+    @property
+    def element(self) -> etree._Element:
+        """The node as it is now or, if it went, as it was."""
+        return cast(etree._Element, self.new if self.new is not None else self.old)
 
 
 def difference(schema: SchemaNode, old: etree._Element, new: etree._Element) -> list[Change]:
@@ -42,36 +50,52 @@ def difference(schema: SchemaNode, old: etree._Element, new: etree._Element) -> 
     return list(_below(schema, old, new))
 
 
-def _below(node: SchemaNode, old: etree._Element | None, new: etree._Element | None) -> Iterator[Change]:
+def _below(
+    node: SchemaNode, old: etree._Element | None, new: etree._Element | None, implied: bool = False
+) -> Iterator[Change]:
     for child in node.children.values():
         if not child.config:
             continue
+        goes = implied or (new is not None and bool(child.cases) and _gave_way(child, new))
         if child.kind in (Kind.LIST, Kind.LEAF_LIST):
-            yield from _entries(child, _all(old, child), _all(new, child))
+            yield from _entries(child, _all(old, child), _all(new, child), goes)
         else:
-            yield from _single(child, _one(old, child), _one(new, child))
+            yield from _single(child, _one(old, child), _one(new, child), goes)
 
 
-def _single(node: SchemaNode, old: etree._Element | None, new: etree._Element | None) -> Iterator[Change]:
+def _gave_way(node: SchemaNode, new: etree._Element) -> bool:
+    """Return whether there is something in another case of a choice that this node stands in."""
+    chosen = dict(node.cases)
+    siblings = node.parent.children if node.parent is not None else {}
+    return any(
+        chosen.get(choice, case) != case
+        for tag in {child.tag for child in new}
+        for choice, case in siblings[str(tag)].cases
+    )
+
+
+def _single(
+    node: SchemaNode, old: etree._Element | None, new: etree._Element | None, implied: bool
+) -> Iterator[Change]:
     if old is None and new is None:
         return
     if node.kind is Kind.CONTAINER:
         if node.presence and (old is None or new is None):
-            yield _came_or_went(node, old, new)
-        yield from _below(node, old, new)
+            yield _came_or_went(node, old, new, implied)
+        yield from _below(node, old, new, implied and new is None)
     elif old is None or new is None:
-        yield _came_or_went(node, old, new)
+        yield _came_or_went(node, old, new, implied)
     elif not _same(node, old, new):
         yield Change(Edit.MODIFIED, node, old, new)
 
 
-def _entries(node: SchemaNode, old: list[etree._Element], new: list[etree._Element]) -> Iterator[Change]:
+def _entries(node: SchemaNode, old: list[etree._Element], new: list[etree._Element], implied: bool) -> Iterator[Change]:
     before = {key_of(node, entry): entry for entry in old}
     after = {key_of(node, entry): entry for entry in new}
     for key, entry in before.items():
         if key not in after:
-            yield Change(Edit.DELETED, node, entry, None)
-            yield from _below(node, entry, None)
+            yield Change(Edit.DELETED, node, entry, None, implied)
+            yield from _below(node, entry, None, implied)
     stayed = [key for key in before if key in after]
     ranks = {key: rank for rank, key in enumerate(stayed)}
     moved = _moved([ranks[key] for key in after if key in ranks]) if node.user_ordered else set()
@@ -93,8 +117,8 @@ def _moved(ranks: list[int]) -> set[int]:
     return moved
 
 
-def _came_or_went(node: SchemaNode, old: etree._Element | None, new: etree._Element | None) -> Change:
-    return Change(Edit.CREATED if old is None else Edit.DELETED, node, old, new)
+def _came_or_went(node: SchemaNode, old: etree._Element | None, new: etree._Element | None, implied: bool) -> Change:
+    return Change(Edit.CREATED, node, old, new) if old is None else Change(Edit.DELETED, node, old, new, implied)
 
 
 def _same(node: SchemaNode, old: etree._Element, new: etree._Element) -> bool:

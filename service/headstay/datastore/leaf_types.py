@@ -81,6 +81,8 @@ class LeafType:
                 return self._path(text, prefixes)
         plain = _plain(kind, text)
         _check_restrictions(kind, kind.parse_value(plain))
+        if kind.name == "node-instance-identifier":
+            values.node_path(plain)
         return self._renamed(plain, prefixes) if kind.name in _EXPRESSIONS else Canonical(plain)
 
     def _of_union(self, members: Sequence[Any], text: str, prefixes: Mapping[str | None, str]) -> Canonical:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lxml import etree
-from yangson import DataModel
+from yangson import DataModel, enumerations
 from yangson import exceptions as yang_errors
 from yangson import schemanode as yang
 from yangson.enumerations import ContentType, ValidationScope
@@ -25,7 +25,7 @@ from headstay import xml
 from headstay.datastore.edit import edited
 from headstay.datastore.leaf_types import LeafType, Names
 from headstay.datastore.modules import MODULES, Module, ModuleUse, find_modules, module_directories
-from headstay.datastore.schema import Kind, Protection, SchemaNode, error_path
+from headstay.datastore.schema import DefaultDeny, Kind, Protection, SchemaNode, error_path
 from headstay.errors import (
     BadElement,
     DataMissing,
@@ -48,6 +48,7 @@ _KINDS: tuple[tuple[type[Any], Kind], ...] = (
     (yang.LeafNode, Kind.LEAF),
     (yang.AnyContentNode, Kind.ANYDATA),
 )
+_DENIED = {enumerations.DefaultDeny.all: DefaultDeny.ALL, enumerations.DefaultDeny.write: DefaultDeny.WRITE}
 _PROTECTED = {"secret": Protection.SECRET, "crypt-hash": Protection.CRYPT_HASH}
 
 
@@ -79,6 +80,13 @@ class Model:
                 node.prefixed = prefixed
         self._rpcs: dict[str, SchemaNode] = {}  # each under a root of its own
         self._add_rpcs()
+        self.denied_by_default = frozenset(
+            f"{{{self._by_name[child.ns].namespace}}}{child.name}"
+            for child in self._library.schema.children
+            if isinstance(child, yang.RpcActionNode | yang.NotificationNode)
+            and child.default_deny is enumerations.DefaultDeny.all
+        )
+        """The tags of the operations and notifications with `nacm:default-deny-all` (RFC 8341 section 3.4)."""
 
     @property
     def rpcs(self) -> Collection[str]:
@@ -182,6 +190,7 @@ class Model:
         kind = next(kind for library, kind in _KINDS if isinstance(source, library))
         node = SchemaNode(source.name, module.namespace, module.prefix, module.name, kind, parent, source.config)
         self._members[node] = source.iname()
+        node.default_deny = _most(parent.default_deny, _DENIED.get(source.default_deny, DefaultDeny.NOTHING))
         node.cases = cases
         node.user_ordered = getattr(source, "user_ordered", False)
         node.presence = getattr(source, "presence", False)
@@ -190,6 +199,9 @@ class Model:
             leaf_type = self._types[node] = LeafType(source.type, self._names)
             node.canonical, node.json = leaf_type.canonical, leaf_type.json
             node.protection = _PROTECTED.get(leaf_type.name or "")
+            if node.protection is not None:
+                # Also where its module does not ask for it: ietf-system's password hashes are no reader's business.
+                node.default_deny = DefaultDeny.ALL
             default = source.default
             if default is not None:
                 node.defaults = tuple(map(leaf_type.default, default if isinstance(default, list) else [default]))
@@ -291,6 +303,10 @@ class Model:
             entries = element.findall(node.tag) if element is not None else []
             element = entries[0] if entries else None
         return node, element
+
+
+def _most(*denials: DefaultDeny) -> DefaultDeny:
+    return max(denials, key=list(DefaultDeny).index)
 
 
 def _mandatory_choices(instance: InstanceNode, node: Any) -> Iterator[Any]:

@@ -38,7 +38,7 @@ MODULES = (
     ModuleUse("ietf-datastores"),
     ModuleUse("ietf-system", features=("authentication", "local-users")),
     ModuleUse("iana-crypt-hash", features=("crypt-hash-sha-256", "crypt-hash-sha-512")),
-    ModuleUse("ietf-netconf-acm", implemented=False),
+    ModuleUse("ietf-netconf-acm"),
     ModuleUse("ietf-yang-metadata", implemented=False),
     ModuleUse("ietf-inet-types", implemented=False),
     ModuleUse("ietf-yang-types", implemented=False),

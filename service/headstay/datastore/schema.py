@@ -29,6 +29,14 @@ class Kind(enum.Enum):
     ANYDATA = "anydata"
 
 
+class DefaultDeny(enum.Enum):
+    """What is denied where no rule says otherwise (RFC 8341 section 3.4.5, steps 9 and 10)."""
+
+    NOTHING = "nothing"
+    WRITE = "write"
+    ALL = "all"
+
+
 class Protection(enum.Enum):
     """Which leafs hold something that nobody may see in clear."""
 
@@ -68,6 +76,8 @@ class SchemaNode:
     cases: tuple[tuple[str, str], ...] = ()
     """(choice, case) pairs that this node stands in, outermost first. A choice is named by its schema path."""
     protection: Protection | None = None
+    default_deny: DefaultDeny = DefaultDeny.NOTHING
+    """That of the node itself or, if that denies more, of a node above it."""
     prefixed: bool = False
     """Whether instances are written with their module's prefix. They are where a value near them may use prefixes:
     lxml drops a declaration that only a text needs when the namespace is in scope under another prefix, or none.

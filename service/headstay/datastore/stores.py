@@ -24,6 +24,7 @@ from headstay.datastore.disk import Disk
 from headstay.datastore.edit import EditOptions, edit, edited
 from headstay.datastore.events import DatastoreEvent
 from headstay.datastore.model import Model
+from headstay.datastore.operational import operational
 from headstay.datastore.secrets import Vault, protected, without_clear_secrets
 from headstay.errors import ErrorInfo, InUse, InvalidValue, LockDenied, NetconfError, OperationFailed, RpcErrors
 
@@ -95,24 +96,54 @@ class Datastores:
                 return self._startup if self._startup is not None else self.model.empty()
         return self._running
 
-    def visible(self, name: Name, requester: Requester) -> etree._Element:
-        """Return the published tree as this requester may read it."""
-        return self.access.visible(requester, self.model.schema, self.read(name))
+    # What a requester may read is judged last: the default of a leaf that is hidden must not be shown.
 
-    def with_state(self, requester: Requester, *states: etree._Element) -> etree._Element:
-        """Return running with trees of operational state laid over it, as a new tree (RFC 6241 section 7.7)."""
-        return overlay.overlaid(self.model.schema, self.visible(Name.RUNNING, requester), *states)
+    def visible(self, name: Name, requester: Requester, mode: DefaultsMode = BASIC_MODE) -> etree._Element:
+        """Return the published tree as this requester may read it."""
+        tree = with_defaults(self.model.schema, self.read(name), mode)
+        return self.access.visible(requester, self._running, tree)
+
+    def with_state(
+        self, requester: Requester, *states: etree._Element, mode: DefaultsMode = BASIC_MODE
+    ) -> etree._Element:
+        """Return running with trees of operational state laid over it, as a new tree (RFC 6241 section 7.7), as far as
+        this requester may read it.
+        """
+        tree = overlay.overlaid(self.model.schema, self._running, self.access.state(), *states)
+        tree = with_defaults(self.model.schema, tree, mode)
+        self.access.hide(requester, self._running, tree)
+        return tree
+
+    def operational(
+        self, requester: Requester, learned: etree._Element, *states: etree._Element, mode: DefaultsMode
+    ) -> etree._Element:
+        """Return what is in use, with origins (RFC 8342 section 5.3), as a new tree, as far as this requester may read
+        it.
+        """
+        states = self.access.state(), *states
+        tree = operational(self.model.schema, self._running, learned, *states, mode=mode)
+        self.access.hide(requester, self._running, tree)
+        return tree
+
+    def may_receive(self, requester: Requester, notification: etree._Element) -> bool:
+        """Return whether this requester may receive a notification, and count it if not (RFC 8341 section 3.4.6)."""
+        return self.access.may_receive(requester, self._running, notification)
+
+    def concealed(self, requester: Requester, error: NetconfError) -> NetconfError:
+        """Return an error as it may be told to this requester."""
+        return self.access.concealed(requester, self._running, error)
 
     # writing
 
     def authorize(self, requester: Requester, operation: str) -> None:
-        """Raise AccessDenied unless this requester may execute the operation."""
-        self.access.authorize(requester, operation)
+        """Raise AccessDenied unless this requester may execute the operation with this tag."""
+        self.access.authorize(requester, self._running, operation)
 
     async def edit(self, requester: Requester, target: Name, config: etree._Element, options: EditOptions) -> None:
         """Apply an <edit-config> (RFC 6241 section 7.2). Raises NetconfError or RpcErrors; then nothing changed,
         except that with continue-on-error everything that was right took effect.
         """
+        self.access.authorize_edit(requester, self._running, config, options.default_operation)
         # Before the turn: hashing passwords takes its time, and nobody shall wait for it.
         config = await protected(self._parts.vault, self.model.schema, config, self.read(target))
         async with self._turn:
@@ -122,6 +153,7 @@ class Datastores:
             )
             if outcome.errors and options.error_option != "continue-on-error":
                 raise RpcErrors(outcome.errors)
+            await self.access.authorize_changes(requester, self._running, self.read(target), outcome.tree)
             try:
                 await self._carry_out(target, outcome.tree, options)
             except NetconfError as error:
@@ -140,12 +172,18 @@ class Datastores:
         if source is target:
             raise InvalidValue(f"the source and the target of a copy are both {target.value}")
         if not isinstance(source, Name):
+            self.access.authorize_edit(requester, self._running, source, "merge")
             source = await protected(self._parts.vault, self.model.schema, source, self.read(target))
         async with self._turn:
             self._free_for(requester, target)
             tree = await self._source(source)
             if mode is not DefaultsMode.REPORT_ALL_TAGGED:
                 tree = await asyncio.to_thread(with_defaults, self.model.schema, tree, mode)
+            # RFC 8341 section 3.2.6: saving running needs no right to what is in it.
+            if (source, target) != (Name.RUNNING, Name.STARTUP):
+                if isinstance(source, Name):
+                    tree = self.access.visible(requester, self._running, tree)
+                await self.access.authorize_changes(requester, self._running, self.read(target), tree)
             if target is not Name.CANDIDATE:
                 await asyncio.to_thread(self.model.validate, tree)
             await self._install(target, tree)
@@ -174,6 +212,7 @@ class Datastores:
             self._free_for(requester, Name.RUNNING)
             self._free_for(requester, Name.CANDIDATE)
             if self._candidate is not None:
+                await self.access.authorize_changes(requester, self._running, self._running, self._candidate)
                 await self._install(Name.RUNNING, self._candidate)
                 self._candidate = None
 

@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
 
@@ -24,6 +25,10 @@ class NotAValue(ValueError):
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
 _DECIMAL = re.compile(r"([+-]?)([0-9]{1,40})(?:\.([0-9]{1,40}))?")
 _PREFIX_IN_PATH = re.compile(r"(?<![\w.'\"-])([A-Za-z_][\w.-]*):(?=[A-Za-z_*])")
+_STEP = re.compile(r"/(?:([A-Za-z_][\w.-]*):)?([A-Za-z_][\w.-]*)")
+_PREDICATE = re.compile(
+    r"\s*\[\s*(?:[A-Za-z_][\w.-]*:)?(\.|[A-Za-z_][\w.-]*)\s*=\s*(?:'([^']*)'|\"([^\"]*)\"|\$USER)\s*\]"
+)
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
@@ -88,6 +93,38 @@ def qualified_name(text: str, prefixes: Mapping[str | None, str]) -> tuple[str, 
     if namespace is None:
         raise NotAValue(f"the prefix {prefix!r} is not declared" if colon else "expected a name with its prefix")
     return namespace, name
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a node-instance-identifier."""
+
+    prefix: str
+    name: str
+    predicates: tuple[tuple[str, str | None], ...] = ()
+    """(key, value) pairs; the key `.` is the value of a leaf-list's entry, the value None the variable $USER."""
+
+
+def node_path(text: str) -> tuple[Step, ...]:
+    """RFC 8341's node-instance-identifier: an instance-identifier whose predicates are optional; `/` has no steps.
+
+    A step without a prefix is in the module of the step before it, as in JSON (RFC 7951 section 6.11).
+    """
+    steps: list[Step] = []
+    at = 0 if text != "/" else 1
+    while at < len(text):
+        match = _STEP.match(text, at)
+        if match is None or (match[1] is None and not steps):
+            raise NotAValue("expected a path such as /prefix:node/prefix:list[prefix:key='value'], or /")
+        predicates: list[tuple[str, str | None]] = []
+        at = match.end()
+        while (found := _PREDICATE.match(text, at)) is not None:
+            predicates.append((found[1], next((value for value in found.groups()[1:] if value is not None), None)))
+            at = found.end()
+        steps.append(Step(match[1] or steps[-1].prefix, match[2], tuple(predicates)))
+    if not text:
+        raise NotAValue("expected a path")
+    return tuple(steps)
 
 
 def prefixes_in_path(text: str) -> set[str]:

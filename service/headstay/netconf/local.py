@@ -1,6 +1,7 @@
 """SHELL: NETCONF on a Unix socket, for the commands on the device itself.
 
-There is no login: the kernel tells who the peer is. Root and the daemon's own user get recovery sessions.
+There is no login: the kernel tells who the peer is. Root and the daemon's own user get recovery sessions; others bring
+the system's groups that they are in (RFC 8341 section 2.5).
 """
 
 from __future__ import annotations
@@ -114,12 +115,23 @@ def _give_to_group(path: Path) -> None:
 
 def _peer(unix: socket.socket) -> Peer:
     credentials = unix.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    _, uid, _ = _CREDENTIALS.unpack(credentials)
+    _, uid, gid = _CREDENTIALS.unpack(credentials)
     try:
         user = pwd.getpwuid(uid).pw_name
     except KeyError:
         user = str(uid)
-    return Peer(user, Source.LOCAL, LOCAL, recovery=uid in (0, os.geteuid()))
+    if uid in (0, os.geteuid()):
+        return Peer(user, Source.LOCAL, LOCAL, recovery=True)
+    return Peer(user, Source.LOCAL, LOCAL, groups=_groups(user, gid))
+
+
+def _groups(user: str, gid: int) -> frozenset[str]:
+    """Return the names of a user's groups. As of now: to leave one takes effect at the next connection."""
+    names = set()
+    for group in os.getgrouplist(user, gid):
+        with contextlib.suppress(KeyError):
+            names.add(grp.getgrgid(group).gr_name)
+    return frozenset(names)
 
 
 def _has_gone(unix: socket.socket) -> bool:

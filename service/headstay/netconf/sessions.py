@@ -54,6 +54,8 @@ class Peer:
     host: str | None = None
     """The client's address, where there is one."""
     recovery: bool = False
+    groups: frozenset[str] = frozenset()
+    """The groups that the transport reports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Sessions:
     def open(self, peer: Peer, channel: Channel) -> Connection:
         """Start a session on a transport that is ready. Check `refusal` before."""
         session_id = self._next_id()
-        requester = Requester(peer.user, session_id, peer.source, peer.recovery)
+        requester = Requester(peer.user, session_id, peer.source, peer.recovery, peer.groups)
         service = self._service
         context = Context(
             service.datastores, requester, self, service.state, service.rpcs, service.abandoned, service.learned

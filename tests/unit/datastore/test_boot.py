@@ -13,7 +13,7 @@ from headstay.datastore import boot
 from headstay.datastore.boot import Boot
 from headstay.datastore.disk import Disk
 from headstay.errors import OperationFailed, StartupError
-from models import device_model, hcm, made, text, values
+from models import config, device_model, hcm, made, text, values
 
 INITIAL = hcm("<ping-interval>11</ping-interval>")
 
@@ -69,6 +69,27 @@ async def test_startup_counts_after_a_new_boot(disk: Disk, boot_id: str, with_st
     if with_startup:
         assert loaded.startup is not None
         assert interval(loaded.startup) == "30"
+
+
+ACCESS = config(
+    f'<nacm xmlns="{xml.NACM}"><groups><group><name>admin</name><user-name>alice</user-name></group></groups></nacm>'
+    f'<cloud-management xmlns="{xml.HCM}"><ping-interval>11</ping-interval></cloud-management>'
+)
+
+
+async def test_a_configuration_from_before_access_control_gets_that_of_the_first_user(disk: Disk) -> None:
+    await disk.save({"running": octets(20)}, {"boot-id": "this-boot"})
+    loaded = await boot.load(device_model(), disk, ACCESS, "this-boot", with_startup=False)
+    assert interval(loaded.running) == "20"
+    assert values(loaded.running, ".//nacm:user-name") == ["alice"]
+    assert disk.load() == {"running": xml.serialise(loaded.running)}
+
+
+async def test_access_control_that_is_configured_stays_as_it_is(disk: Disk) -> None:
+    own = config(f'<nacm xmlns="{xml.NACM}"><read-default>deny</read-default></nacm>')
+    await disk.save({"running": xml.serialise(made(device_model(), own))}, {"boot-id": "this-boot"})
+    loaded = await boot.load(device_model(), disk, ACCESS, "next-boot", with_startup=False)
+    assert text(loaded.running) == text(made(device_model(), own))
 
 
 async def test_a_new_boot_without_a_startup_configuration_keeps_running(disk: Disk) -> None:

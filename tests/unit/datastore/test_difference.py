@@ -96,3 +96,34 @@ def test_values_with_prefixes_compare_by_meaning() -> None:
 def test_anydata_is_compared_whole() -> None:
     found = changes(test_model(), types("<anything><a/></anything>"), types("<anything><b/></anything>"))
     assert found == [("modified", "/tt:types/tt:anything")]
+
+
+def implied(before: str, after: str) -> dict[str, bool]:
+    found = difference(test_model().schema, made(test_model(), rules(before)), made(test_model(), rules(after)))
+    return {f"{change.edit.value} {change.node.name}": change.implied for change in found}
+
+
+def test_what_gives_way_to_another_case_is_implied() -> None:
+    udp = "<udp><port>1</port></udp><udp-peer>a</udp-peer>"
+    assert implied(udp, "<tcp-port>2</tcp-port>") == {
+        "created tcp-port": False,
+        "deleted port": True,
+        "deleted udp-peer": True,
+    }
+    assert implied("<barrel><size>1</size></barrel>", "<drum><name>a</name></drum>") == {
+        "created drum": False,
+        "created name": False,
+        "deleted barrel": True,
+        "deleted size": True,
+    }
+
+
+def test_what_goes_by_itself_is_not() -> None:
+    udp = "<udp><port>1</port><checksum>true</checksum></udp>"
+    assert implied(udp, "") == {"deleted port": False, "deleted checksum": False}
+    assert implied(udp, "<udp><port>1</port></udp>") == {"deleted checksum": False}
+    assert implied(udp, "<udp-peer>a</udp-peer>") == {
+        "deleted port": False,
+        "deleted checksum": False,
+        "created udp-peer": False,
+    }

@@ -10,7 +10,7 @@ from lxml import etree
 from headstay import xml
 from headstay.datastore.model import Model
 from headstay.datastore.modules import ModuleUse, module_directories
-from headstay.datastore.schema import Kind
+from headstay.datastore.schema import DefaultDeny, Kind
 from headstay.errors import ErrorInfo, NetconfError, StartupError
 from models import config, device_model, hcm, made, rules, test_model, types
 
@@ -204,3 +204,15 @@ def test_no_value_stands_in_an_error() -> None:
         with pytest.raises(NetconfError) as caught:
             model.validate(config(f'<cloud-management xmlns="{xml.HCM}">{content}</cloud-management>'))
         assert "hunter2" not in caught.value.message
+
+
+def test_what_the_modules_deny_by_default() -> None:
+    model = device_model()
+    denied = {node.path: node.default_deny for node in model.schema.walk()}
+    assert denied["/hcm:cloud-management/server/password"] is DefaultDeny.ALL
+    assert denied["/hcm:cloud-management/server/domain"] is DefaultDeny.NOTHING
+    assert denied["/nacm:nacm/groups/group/user-name"] is DefaultDeny.ALL  # by the container around it
+    assert denied["/sys:system/authentication/user/name"] is DefaultDeny.WRITE
+    assert denied["/sys:system/authentication/user/password"] is DefaultDeny.ALL  # a hash
+    assert f"{{{xml.HCM}}}reconnect" in model.denied_by_default
+    assert f"{{{xml.NETCONF}}}commit" not in model.denied_by_default

@@ -70,4 +70,4 @@ def test_wrong_parameter(name: str, content: str, tag: str) -> None:
 
 def test_an_rpc_that_this_release_leaves_out_is_not_there() -> None:
     with pytest.raises(KeyError):
-        Model().rpc_input(operation("unbind", "<code>1</code>"))
+        Model().rpc_input(operation("rollback", "<id>1</id>"))

@@ -12,7 +12,7 @@ from lxml import etree
 
 from headstay import xml
 from headstay.datastore import boot, passwords
-from headstay.datastore.access import Access, Requester, Source
+from headstay.datastore.access import Requester, Source
 from headstay.datastore.difference import Change
 from headstay.datastore.disk import Disk
 from headstay.datastore.edit import EditOptions
@@ -30,7 +30,7 @@ from headstay.errors import (
     RpcErrors,
     TooBig,
 )
-from models import config, device_model, hcm, made, text, values
+from models import OpenTo, config, device_model, hcm, made, text, values
 
 ONE = Requester("admin", 1, Source.DIRECT)
 TWO = Requester("admin", 2, Source.DIRECT)
@@ -83,7 +83,7 @@ class World:
 async def world_in(directory: Path, *, with_startup: bool) -> World:
     model, disk, engine = device_model(), Disk(directory / "datastores.sqlite"), Engine()
     loaded = await boot.load(model, disk, INITIAL, "boot", with_startup=with_startup)
-    parts = Parts(model, disk, Vault(bytes(32)), Access("admin"), engine)
+    parts = Parts(model, disk, Vault(bytes(32)), OpenTo("admin"), engine)
     return World(Datastores(parts, loaded.running, loaded.startup, with_startup=with_startup), disk, engine)
 
 
@@ -530,7 +530,21 @@ async def test_readers_see_no_secrets(world: World) -> None:
     assert "password" not in text(world.stores.with_state(guest))
     assert "password" in text(world.stores.with_state(ONE))
     with pytest.raises(AccessDenied):
-        world.stores.authorize(guest, "edit-config")
+        world.stores.authorize(guest, f"{{{xml.HCM}}}reconnect")
+
+
+async def test_who_may_not_write_makes_nobody_hash_passwords(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hashing(_: str) -> str:
+        raise AssertionError
+
+    monkeypatch.setattr(passwords, "hash_password", hashing)
+    guest = Requester("guest", 3, Source.DIRECT)
+    user = "<user><name>guest</name><password>$0$x</password></user>"
+    given = config(f'<system xmlns="{xml.SYSTEM}"><authentication>{user}</authentication></system>')
+    with pytest.raises(AccessDenied):
+        await world.stores.edit(guest, CANDIDATE, given, EditOptions())
+    with pytest.raises(AccessDenied):
+        await world.stores.copy(guest, given, CANDIDATE)
 
 
 async def test_an_edit_that_changes_nothing_leaves_the_candidate_unmodified(world: World) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from headstay.datastore import values
-from headstay.datastore.values import NotAValue
+from headstay.datastore.values import NotAValue, Step
 
 
 @pytest.mark.parametrize(
@@ -103,3 +103,22 @@ def test_with_prefixes_leaves_quoted_text_alone() -> None:
 
 def test_with_prefixes_renames_after_an_axis() -> None:
     assert values.with_prefixes("ancestor::a:b", {"a": "z"}) == "ancestor::z:b"
+
+
+def test_node_path() -> None:
+    assert values.node_path("/") == ()
+    assert values.node_path("/a:b/c[a:d = 'x'] [a:e=\"y'\"]/f:g[.='']") == (
+        Step("a", "b"),
+        Step("a", "c", (("d", "x"), ("e", "y'"))),
+        Step("f", "g", ((".", ""),)),
+    )
+    assert values.node_path("/a:b[c=$USER]") == (Step("a", "b", (("c", None),)),)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "a:b", "/b", "//a:b", "/a:b/", "/a:b[1]", "/a:b[a:c]", "/a:b[a:c=$OTHER]", "/a:*", "/a:b or /a:c", "/ "],
+)
+def test_not_a_node_path(path: str) -> None:
+    with pytest.raises(NotAValue):
+        values.node_path(path)

@@ -19,6 +19,7 @@ from headstay.errors import (
     NetconfError,
     OperationFailed,
     OperationNotSupported,
+    RpcErrors,
     UnknownNamespace,
 )
 from headstay.netconf import messages
@@ -73,8 +74,14 @@ async def execute(context: Context, operation: etree._Element) -> Reply:
     function = OPERATIONS.get(name) or _model_rpc(context, name)
     if function is None:
         raise _unknown_operation(context, *name)
-    context.datastores.authorize(context.requester, name[1])
-    return await function(context, operation)
+    datastores, requester = context.datastores, context.requester
+    datastores.authorize(requester, f"{{{name[0]}}}{name[1]}")
+    try:
+        return await function(context, operation)
+    except NetconfError as error:
+        raise datastores.concealed(requester, error) from None
+    except RpcErrors as found:
+        raise RpcErrors(datastores.concealed(requester, error) for error in found.errors) from None
 
 
 def _model_rpc(context: Context, name: tuple[str, str]) -> Operation | None:

@@ -8,10 +8,9 @@ from typing import Final
 from lxml import etree
 
 from headstay import xml
-from headstay.datastore.defaults import BASIC_MODE, DefaultsMode
-from headstay.datastore.defaults import with_defaults as with_mode
+from headstay.datastore.defaults import DefaultsMode
 from headstay.datastore.edit import EditOptions
-from headstay.datastore.operational import Origin, operational, origin_of, without_origins
+from headstay.datastore.operational import Origin, origin_of, without_origins
 from headstay.datastore.schema import SchemaNode
 from headstay.datastore.stores import Name
 from headstay.errors import BadElement, ErrorInfo, ErrorType, InvalidValue
@@ -86,15 +85,13 @@ async def edit_data(context: Context, operation: etree._Element) -> Reply:
 
 def _tree(context: Context, parameters: Parameters, source: Datastore) -> etree._Element:
     stores, requester = context.datastores, context.requester
-    schema = stores.model.schema
     if source is Derived.OPERATIONAL:
-        learned = stores.access.visible(requester, schema, context.learned())
         states = context.state(requester), context.sessions.netconf_state()
         mode = with_defaults.requested(parameters, DefaultsMode.REPORT_ALL)
-        return operational(schema, stores.visible(Name.RUNNING, requester), learned, *states, mode=mode)
+        return stores.operational(requester, context.learned(), *states, mode=mode)
     name = Name.RUNNING if source is Derived.INTENDED else source
     assert isinstance(name, Name)  # noqa: S101 -- the other derived one was dealt with above
-    return with_mode(schema, stores.visible(name, requester), with_defaults.requested(parameters, BASIC_MODE))
+    return stores.visible(name, requester, with_defaults.requested(parameters))
 
 
 def _selection(context: Context, parameters: Parameters, tree: etree._Element) -> Selection:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from lxml import etree
 
-from headstay.datastore import defaults
 from headstay.netconf import messages
 from headstay.netconf.filters import filtered
 from headstay.netconf.messages import Reply
@@ -16,20 +15,18 @@ from headstay.netconf.operations.parameters import Parameters
 async def get(context: Context, operation: etree._Element) -> Reply:
     """Return running and the operational state, merged."""
     parameters = Parameters(operation, ("filter",), augmented=with_defaults.PARAMETER)
-    requester = context.requester
-    tree = context.datastores.with_state(requester, context.state(requester), context.sessions.netconf_state())
-    return _reply(context, parameters, tree)
+    requester, mode = context.requester, with_defaults.requested(parameters)
+    states = context.state(requester), context.sessions.netconf_state()
+    return _reply(context, parameters, context.datastores.with_state(requester, *states, mode=mode))
 
 
 async def get_config(context: Context, operation: etree._Element) -> Reply:
     """Return a datastore."""
     parameters = Parameters(operation, ("source", "filter"), augmented=with_defaults.PARAMETER)
     source = parameters.datastore("source", context.datastores.names)
-    return _reply(context, parameters, context.datastores.visible(source, context.requester))
+    tree = context.datastores.visible(source, context.requester, with_defaults.requested(parameters))
+    return _reply(context, parameters, tree)
 
 
 def _reply(context: Context, parameters: Parameters, tree: etree._Element) -> Reply:
-    model = context.datastores.model
-    # First the defaults: a filter may ask for one (RFC 6243 section 3).
-    tree = defaults.with_defaults(model.schema, tree, with_defaults.requested(parameters))
-    return messages.data(filtered(tree, parameters.optional("filter"), model))
+    return messages.data(filtered(tree, parameters.optional("filter"), context.datastores.model))
