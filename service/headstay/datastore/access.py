@@ -18,7 +18,7 @@ from headstay.datastore.edit import prune
 from headstay.datastore.schema import SchemaNode
 from headstay.errors import AccessDenied, StartupError
 
-READING = frozenset({"get", "get-config", "get-schema", "close-session"})
+READING = frozenset({"get", "get-config", "get-schema", "create-subscription", "close-session"})
 """The operations that every user may execute."""
 
 _USERS = f"{{{xml.SYSTEM}}}system/{{{xml.SYSTEM}}}authentication/{{{xml.SYSTEM}}}user"
@@ -44,6 +44,8 @@ class Requester:
     source: Source
     recovery: bool = False
     """Root or the daemon's own user on the local socket: never denied (RFC 8341 section 2.3)."""
+    host: str | None = None
+    """The client's address, where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,13 @@ class Access:
                         parent.remove(leaf)
         prune(shown, schema)
         return shown
+
+    def may_receive(self, requester: Requester, schema: SchemaNode, notification: etree._Element) -> bool:
+        """Return whether this requester may be sent a notification, given by its content."""
+        if self.may_write(requester):
+            return True
+        protected = {node.tag for node in schema.walk() if node.protection is not None}
+        return not any(element.tag in protected for element in notification.iter())
 
 
 async def verify_password(running: etree._Element, user: str, password: str) -> bool:
