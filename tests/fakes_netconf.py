@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import functools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,16 @@ from lxml import etree
 from headstay import xml
 from headstay.datastore.access import Access, Requester, Source
 from headstay.datastore.edit import edited
+from headstay.datastore.events import DatastoreEvent
 from headstay.datastore.model import Model
 from headstay.datastore.secrets import Vault
 from headstay.datastore.stores import Datastores, Parts
 from headstay.netconf.framing import Deframer, Framing, frame
+from headstay.netconf.notifications import Notifications
 from headstay.netconf.operations import Context
 from headstay.netconf.server import Address, Limits, NetconfServer, Settings
 from headstay.netconf.sessions import Service
+from headstay.netconf.streams import Subscription
 
 NC = f'xmlns="{xml.NETCONF}"'
 MOMENT = datetime.datetime(2018, 1, 27, 14, 18, 40, tzinfo=datetime.UTC)
@@ -80,8 +83,11 @@ def tree_of(*documents: str) -> etree._Element:
     return edited(model().schema, model().empty(), config)
 
 
-def make_datastores(*documents: str, with_startup: bool = False) -> Datastores:
-    parts = Parts(model(), MemoryDisk(), Vault(bytes(32)), Access("admin"), AgreeingBackend())  # type: ignore[arg-type]
+def make_datastores(
+    *documents: str, with_startup: bool = False, observe: Callable[[DatastoreEvent], None] = lambda _: None
+) -> Datastores:
+    disk: Any = MemoryDisk()
+    parts = Parts(model(), disk, Vault(bytes(32)), Access("admin"), AgreeingBackend(), observe)
     return Datastores(parts, tree_of(*documents), None, with_startup=with_startup)
 
 
@@ -101,7 +107,14 @@ def some_state(requester: Requester) -> etree._Element:
 
 
 class NoSessions:
-    """Sessions of which there are none."""
+    """Sessions of which there are none. It remembers who would have subscribed."""
+
+    def __init__(self, notifications: Notifications | None = None) -> None:
+        self.notifications = notifications or Notifications(clock=MOMENT.timestamp)
+        self.subscribed: list[tuple[int, Subscription]] = []
+
+    def subscribe(self, session_id: int, subscription: Subscription) -> None:
+        self.subscribed.append((session_id, subscription))
 
     async def kill(self, session_id: int, by: int) -> bool:
         return False
@@ -176,6 +189,7 @@ async def running_server(directory: Path, **changes: Any) -> AsyncIterator[Netco
         "state": some_state,
         "clock": lambda: MOMENT,
         "rpcs": changes.pop("rpcs", {}),
+        "notifications": changes.pop("notifications", None) or Notifications(),
     }
     address = Address(["127.0.0.1"], 0, directory / "host_key")
     settings = Settings(

@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import asyncssh
@@ -22,29 +22,34 @@ from lxml import etree
 from headstay import __version__, device_file, xml
 from headstay.backend.dhcp import Dhcp
 from headstay.backend.plan import Backend
-from headstay.backend.report import lease_tree, report_body, state_tree
+from headstay.backend.report import commit_body, lease_tree, notification, report_body, state_tree
 from headstay.backend.rpcs import Rpcs
 from headstay.datastore import access, boot, rotation
 from headstay.datastore.access import Access, Requester
 from headstay.datastore.disk import Disk
+from headstay.datastore.edits import account
+from headstay.datastore.events import ConfigChange, DatastoreEvent
 from headstay.datastore.model import DATA, Model
 from headstay.datastore.modules import device_modules
 from headstay.datastore.overlay import overlaid
 from headstay.datastore.secrets import Vault, protected
 from headstay.datastore.stores import Datastores, Name, Parts
 from headstay.device_file import SOCKET_NAME, DeviceFile
-from headstay.engine.events import DhcpChange, Event
+from headstay.engine.events import Event
 from headstay.engine.log import log_event
 from headstay.engine.netlink import LinkWatch
 from headstay.engine.runner import Engine
 from headstay.engine.settings import Identity, Settings
 from headstay.errors import StartupError
+from headstay.netconf import base_notifications
 from headstay.netconf import server as netconf
+from headstay.netconf.event_log import EventLog
+from headstay.netconf.notifications import Notifications
 from headstay.netconf.server import NetconfServer
 from headstay.netconf.sessions import Service
 from headstay.netconf.ssh import Address
 from headstay.netconf.yang_library import library_tree
-from headstay.state_directory import DATASTORE, SECRETS_KEY, StateDirectory
+from headstay.state_directory import DATASTORE, EVENTS, SECRETS_KEY, StateDirectory
 
 _log = logging.getLogger("headstay.device")
 
@@ -78,18 +83,21 @@ class _Device:
     async def run(self, stopped: asyncio.Event) -> None:
         """Run until `stopped`. Raises StartupError."""
         disk = Disk(self._state_dir / DATASTORE)
+        self._told = _Told(Notifications(EventLog(self._state_dir / EVENTS)))
         try:
             datastores = await self._load(disk)
             dhcp = Dhcp(self._model, self._vault, self._backend, disk)
             await self._serve(datastores, dhcp, stopped)
         finally:
+            await self._told.notifications.close()
             disk.close()
 
     async def _load(self, disk: Disk) -> Datastores:
         configuration = self._configuration
         first = await self._first_configuration()
         loaded = await boot.load(self._model, disk, first, _boot_id(), with_startup=configuration.startup)
-        parts = Parts(self._model, disk, self._vault, Access(configuration.first_user.name), self._backend)
+        rules = Access(configuration.first_user.name)
+        parts = Parts(self._model, disk, self._vault, rules, self._backend, self._told.of_datastores)
         return Datastores(parts, loaded.running, loaded.startup, with_startup=configuration.startup)
 
     async def _first_configuration(self) -> etree._Element:
@@ -107,7 +115,7 @@ class _Device:
     async def _serve(self, datastores: Datastores, dhcp: Dhcp, stopped: asyncio.Event) -> None:
         engine = self._engine(self._backend.settings(datastores.read(Name.RUNNING)))
         self._backend.performs_with(engine.apply)
-        dhcp.tells(_told_by(engine))
+        dhcp.tells(self._told.of_dhcp)
         host_key = _host_key(self._state_dir / "ssh_host_ed25519_key")
         server = self._netconf(datastores, engine, dhcp, host_key)
         await server.start()
@@ -132,11 +140,8 @@ class _Device:
     def _engine(self, settings: Settings) -> Engine:
         configuration = self._configuration
         identity = Identity(configuration.serial, configuration.model, f"headstay {__version__}", str(uuid.uuid4()))
-
-        def observe(event: Event, time: float) -> None:
-            engine.report(report_body(event), time)
-
-        engine = Engine(identity, settings, observe=observe)
+        engine = Engine(identity, settings, observe=self._told.of_engine)
+        self._told.reports_with(engine.report)
         return engine
 
     def _netconf(self, datastores: Datastores, engine: Engine, dhcp: Dhcp, host_key: Path) -> NetconfServer:
@@ -144,12 +149,13 @@ class _Device:
 
         def state(_: Requester) -> etree._Element:
             learned = lease_tree(dhcp.lease(), self._backend.dhcp_use)
-            return overlaid(self._model.schema, state_tree(engine.status()), learned, library)
+            streams = self._told.notifications.state_tree()
+            return overlaid(self._model.schema, state_tree(engine.status()), learned, library, streams)
 
         listen = self._configuration.netconf
         settings = netconf.Settings(Address(listen.listen, listen.port, host_key), self._state_dir / SOCKET_NAME)
         rpcs = Rpcs(self._model, engine, dhcp).table()
-        service = Service(datastores, state, lambda: datetime.datetime.now(datetime.UTC), rpcs)
+        service = Service(datastores, state, _now, rpcs, self._told.notifications)
         return NetconfServer(settings, service, _Users(datastores))
 
     def _announce(self, server: NetconfServer, host_key: Path) -> None:
@@ -184,14 +190,51 @@ class _Users:
         return access.authorized_keys(self._datastores.read(Name.RUNNING), user)
 
 
-def _told_by(engine: Engine) -> Callable[[DhcpChange, float], None]:
-    """Return what a change of DHCP's values is told to: the log and the cloud, like the engine's own events."""
+class _Told:
+    """Who is told what happens: the sessions that subscribed, and the cloud."""
 
-    def told(event: DhcpChange, time: float) -> None:
+    def __init__(self, notifications: Notifications) -> None:
+        self.notifications = notifications
+        self._report: Callable[[dict[str, object], float], None] = lambda *_: None
+
+    def reports_with(self, report: Callable[[dict[str, object], float], None]) -> None:
+        """Say who brings reports to the cloud; before this nothing happens that it would have to know."""
+        self._report = report
+
+    def of_engine(self, event: Event, time: float) -> None:
+        """Tell of an event of the link, which has logged it."""
+        with _logged():
+            self.notifications.publish(notification(event))
+            self._report(report_body(event), time)
+
+    def of_dhcp(self, event: Event, time: float) -> None:
+        """Tell of a change of what DHCP gives."""
         log_event(event)
-        engine.report(report_body(event), time)
+        self.of_engine(event, time)
 
-    return told
+    def of_datastores(self, event: DatastoreEvent) -> None:
+        """Tell of a change of a configuration, or of a confirmed commit. The cloud is told of commits only."""
+        with _logged():
+            if not isinstance(event, ConfigChange):
+                self.notifications.publish(base_notifications.confirmed_commit(event))
+                return
+            edits = account(event.changes)
+            self.notifications.publish(base_notifications.config_change(event, edits))
+            if event.datastore == "running":
+                self._report(commit_body(event, edits), self.notifications.now())
+
+
+@contextlib.contextmanager
+def _logged() -> Iterator[None]:
+    """The boundary to whoever is told: what goes wrong there is logged, and the device goes on."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - what happened has happened, told or not
+        _log.exception("an event could not be told")
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 def _boot_id() -> str:

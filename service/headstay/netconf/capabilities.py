@@ -29,6 +29,8 @@ def capabilities(modules: Sequence[Module], datastores: Collection[Name]) -> tup
         f"{_CAPABILITY}validate:1.0",
         f"{_CAPABILITY}validate:1.1",
         f"{_CAPABILITY}xpath:1.0",
+        f"{_CAPABILITY}notification:1.0",
+        f"{_CAPABILITY}interleave:1.0",
         *startup,
         yang_library.capability(modules),
         *(module_capability(module) for module in modules if module.implemented and module.yang_version == "1"),

@@ -21,7 +21,16 @@ from headstay.errors import (
 )
 from headstay.netconf import messages
 from headstay.netconf.messages import Reply
-from headstay.netconf.operations import candidate, editing, ending, locking, monitoring, retrieval, validate
+from headstay.netconf.operations import (
+    candidate,
+    editing,
+    ending,
+    locking,
+    monitoring,
+    retrieval,
+    subscription,
+    validate,
+)
 from headstay.netconf.operations.context import Context, ModelRpc, Operation, SessionsInReach, StateFunction
 
 __all__ = ["OPERATIONS", "Context", "ModelRpc", "Operation", "SessionsInReach", "StateFunction", "execute"]
@@ -40,6 +49,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     (xml.NETCONF, "close-session"): ending.close_session,
     (xml.NETCONF, "kill-session"): ending.kill_session,
     (xml.MONITORING, "get-schema"): monitoring.get_schema,
+    (xml.NOTIFICATION, "create-subscription"): subscription.create_subscription,
 }
 
 

@@ -27,13 +27,23 @@ from headstay.errors import (
 class Parameters:
     """The children of one element, each at most once."""
 
-    def __init__(self, element: etree._Element, allowed: Collection[str], namespace: str = xml.NETCONF) -> None:
-        """`allowed` are the local names. Raises a NetconfError for a child that is not allowed or stands twice."""
+    def __init__(
+        self,
+        element: etree._Element,
+        allowed: Collection[str],
+        namespace: str = xml.NETCONF,
+        in_base: Collection[str] = (),
+    ) -> None:
+        """`allowed` are the local names; those in `in_base` may stand in the base protocol's namespace too.
+
+        Raises a NetconfError for a child that is not allowed or stands twice.
+        """
         self._element = element
         self._found: dict[str, etree._Element] = {}
         for child in element:
             name = xml.local_name(child)
-            if xml.namespace(child) not in ("", namespace):
+            own = ("", namespace, xml.NETCONF) if name in in_base else ("", namespace)
+            if xml.namespace(child) not in own:
                 raise _unknown_namespace(child)
             if name not in allowed:
                 raise unknown_element(child)
