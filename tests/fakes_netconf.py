@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import functools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,17 @@ from lxml import etree
 from headstay import xml
 from headstay.datastore.access import Access, Requester, Source
 from headstay.datastore.edit import edited
+from headstay.datastore.events import DatastoreEvent
 from headstay.datastore.model import Model
 from headstay.datastore.secrets import Vault
 from headstay.datastore.stores import Datastores, Parts
 from headstay.netconf.framing import Deframer, Framing, frame
 from headstay.netconf.limits import Limits
+from headstay.netconf.notifications import Notifications
 from headstay.netconf.operations import Context, nothing_learned
 from headstay.netconf.server import Address, NetconfServer, Settings
 from headstay.netconf.sessions import Service
+from headstay.netconf.streams import Subscription
 from models import OpenTo, device_model
 
 NC = f'xmlns="{xml.NETCONF}"'
@@ -81,12 +84,21 @@ def tree_of(*documents: str) -> etree._Element:
     return edited(model().schema, model().empty(), config)
 
 
-def make_parts(disk: Any = None, access: Access | None = None) -> Parts:
-    return Parts(model(), disk or MemoryDisk(), Vault(bytes(32)), access or OpenTo("admin"), AgreeingBackend())  # type: ignore[arg-type]
+def make_parts(
+    disk: Any = None, access: Access | None = None, observe: Callable[[DatastoreEvent], None] = lambda _: None
+) -> Parts:
+    disk = disk or MemoryDisk()
+    return Parts(model(), disk, Vault(bytes(32)), access or OpenTo("admin"), AgreeingBackend(), observe)
 
 
-def make_datastores(*documents: str, with_startup: bool = False, access: Access | None = None) -> Datastores:
-    return Datastores(make_parts(access=access), tree_of(*documents), None, with_startup=with_startup)
+def make_datastores(
+    *documents: str,
+    with_startup: bool = False,
+    access: Access | None = None,
+    observe: Callable[[DatastoreEvent], None] = lambda _: None,
+) -> Datastores:
+    parts = make_parts(access=access, observe=observe)
+    return Datastores(parts, tree_of(*documents), None, with_startup=with_startup)
 
 
 STATE = f"""
@@ -105,7 +117,14 @@ def some_state(requester: Requester) -> etree._Element:
 
 
 class NoSessions:
-    """Sessions of which there are none."""
+    """Sessions of which there are none. It remembers who would have subscribed."""
+
+    def __init__(self, notifications: Notifications | None = None) -> None:
+        self.notifications = notifications or Notifications(clock=MOMENT.timestamp)
+        self.subscribed: list[tuple[int, Subscription]] = []
+
+    def subscribe(self, session_id: int, subscription: Subscription) -> None:
+        self.subscribed.append((session_id, subscription))
 
     async def kill(self, session_id: int, by: int) -> bool:
         return False
@@ -182,6 +201,7 @@ async def running_server(directory: Path, **changes: Any) -> AsyncIterator[Netco
         "rpcs": changes.pop("rpcs", {}),
         "learned": changes.pop("learned", nothing_learned),
         "abandoned": changes.pop("abandoned", ()),
+        "notifications": changes.pop("notifications", None) or Notifications(),
     }
     address = Address(["127.0.0.1"], 0, directory / "host_key")
     settings = Settings(

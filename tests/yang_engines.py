@@ -19,6 +19,8 @@ from yangson.exceptions import YangsonException
 
 YANG = Path(__file__).parents[1] / "yang"
 MODULES = ("headstay-cloud-management", "headstay-deviations")
+RFC_5277 = ("headstay-create-subscription", "headstay-notification-streams")
+"""Ours too, but their names within are the RFC's."""
 REVISION = "2026-11-22"
 OURS = "headstay-cloud-management:cloud-management"
 USERS = "ietf-system:system"
@@ -34,6 +36,9 @@ IMPLEMENTED: list[tuple[str, str, list[str]]] = [
         ["candidate", "rollback-on-error", "startup", "validate", "writable-running", "xpath"],
     ),
     ("ietf-netconf-monitoring", "2010-10-04", []),
+    ("ietf-netconf-notifications", "2012-02-06", []),
+    (RFC_5277[0], REVISION, []),
+    (RFC_5277[1], REVISION, []),
     ("ietf-yang-library", "2019-01-04", []),
     ("ietf-netconf-acm", "2018-02-14", []),
 ]

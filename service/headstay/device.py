@@ -12,7 +12,7 @@ import json
 import logging
 import signal
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import asyncssh
@@ -21,33 +21,37 @@ from lxml import etree
 from headstay import __version__, device_file, xml
 from headstay.backend.dhcp import Dhcp
 from headstay.backend.plan import Backend
-from headstay.backend.report import lease_tree, report_body, state_tree
+from headstay.backend.report import commit_body, lease_tree, notification, report_body, state_tree
 from headstay.backend.rpcs import ABANDONED, Rpcs
 from headstay.datastore import access, boot, rotation
 from headstay.datastore.access import Access, Requester
 from headstay.datastore.disk import Disk
+from headstay.datastore.edits import account
+from headstay.datastore.events import ConfigChange, DatastoreEvent
 from headstay.datastore.model import DATA, Model
 from headstay.datastore.modules import device_modules
 from headstay.datastore.overlay import overlaid
 from headstay.datastore.secrets import Vault, protected
 from headstay.datastore.stores import Datastores, Name, Parts
 from headstay.device_file import SOCKET_NAME, DeviceFile
-from headstay.engine.events import ConnectionStateChange, DhcpChange, Event
+from headstay.engine.events import ConnectionStateChange, Event
 from headstay.engine.log import log_event
 from headstay.engine.netlink import LinkWatch
 from headstay.engine.runner import Engine
 from headstay.engine.settings import Identity, Settings
 from headstay.engine.timerfd import ClockWatch
 from headstay.errors import StartupError
-from headstay.netconf import host_key
+from headstay.netconf import base_notifications, host_key
 from headstay.netconf import server as netconf
+from headstay.netconf.event_log import EventLog
 from headstay.netconf.host_key import PublicKey
+from headstay.netconf.notifications import Notifications
 from headstay.netconf.server import NetconfServer
 from headstay.netconf.sessions import Service
 from headstay.netconf.ssh import Address
 from headstay.netconf.yang_library import library_tree
 from headstay.report_store import ReportFile
-from headstay.state_directory import DATASTORE, REPORTS, SECRETS_KEY, StateDirectory
+from headstay.state_directory import DATASTORE, EVENTS, REPORTS, SECRETS_KEY, StateDirectory
 
 _log = logging.getLogger("headstay.device")
 
@@ -81,6 +85,7 @@ class _Device:
     async def run(self, stopped: asyncio.Event) -> None:
         """Run until `stopped`. Raises StartupError."""
         disk = Disk(self._state_dir / DATASTORE)
+        self._told = _Told(Notifications(EventLog(self._state_dir / EVENTS)))
         try:
             datastores = await self._load(disk)
             dhcp = Dhcp(self._model, self._vault, self._backend, disk)
@@ -90,13 +95,15 @@ class _Device:
             finally:
                 await reports.close()
         finally:
+            await self._told.notifications.close()
             disk.close()
 
     async def _load(self, disk: Disk) -> Datastores:
         configuration = self._configuration
         first = await self._first_configuration()
         loaded = await boot.load(self._model, disk, first, _boot_id(), with_startup=configuration.startup)
-        parts = Parts(self._model, disk, self._vault, Access(self._model), self._backend)
+        rules = Access(self._model)
+        parts = Parts(self._model, disk, self._vault, rules, self._backend, self._told.of_datastores)
         return Datastores(parts, loaded.running, loaded.startup, with_startup=configuration.startup)
 
     async def _first_configuration(self) -> etree._Element:
@@ -115,7 +122,7 @@ class _Device:
     async def _serve(self, datastores: Datastores, dhcp: Dhcp, reports: ReportFile, stopped: asyncio.Event) -> None:
         engine = self._engine(self._backend.settings(datastores.read(Name.RUNNING)), reports)
         self._backend.performs_with(engine.apply)
-        dhcp.tells(_told_by(engine))
+        dhcp.tells(self._told.of_dhcp)
         public_key = host_key.made(self._state_dir / host_key.FILE_NAME)
         server = self._netconf(datastores, engine, dhcp)
         await server.start()
@@ -143,11 +150,12 @@ class _Device:
         identity = Identity(configuration.serial, configuration.model, f"headstay {__version__}", str(uuid.uuid4()))
 
         def observe(event: Event, time: float) -> None:
-            engine.report(report_body(event), time)
+            self._told.of_engine(event, time)
             if isinstance(event, ConnectionStateChange):
                 reports.connection_changed(event, time)
 
         engine = Engine(identity, settings, observe=observe, store=reports, interrupted=reports.interrupted())
+        self._told.reports_with(engine.report)
         return engine
 
     def _netconf(self, datastores: Datastores, engine: Engine, dhcp: Dhcp) -> NetconfServer:
@@ -155,7 +163,8 @@ class _Device:
 
         def state(_: Requester) -> etree._Element:
             learned = lease_tree(dhcp.lease(), self._backend.dhcp_use)
-            return overlaid(self._model.schema, state_tree(engine.status()), learned, library)
+            streams = self._told.notifications.state_tree()
+            return overlaid(self._model.schema, state_tree(engine.status()), learned, library, streams)
 
         listen = self._configuration.netconf
         address = Address(listen.listen, listen.port, self._state_dir / host_key.FILE_NAME)
@@ -164,10 +173,11 @@ class _Device:
         service = Service(
             datastores,
             state,
-            lambda: datetime.datetime.now(datetime.UTC),
+            _now,
             rpcs,
             abandoned=ABANDONED,
             learned=self._backend.learned,
+            notifications=self._told.notifications,
         )
         return NetconfServer(settings, service, _Users(datastores))
 
@@ -202,14 +212,51 @@ class _Users:
         return access.authorized_keys(self._datastores.read(Name.RUNNING), user)
 
 
-def _told_by(engine: Engine) -> Callable[[DhcpChange, float], None]:
-    """Return what a change of DHCP's values is told to: the log and the cloud, like the engine's own events."""
+class _Told:
+    """Who is told what happens: the sessions that subscribed, and the cloud."""
 
-    def told(event: DhcpChange, time: float) -> None:
+    def __init__(self, notifications: Notifications) -> None:
+        self.notifications = notifications
+        self._report: Callable[[dict[str, object], float], None] = lambda *_: None
+
+    def reports_with(self, report: Callable[[dict[str, object], float], None]) -> None:
+        """Say who brings reports to the cloud; before this nothing happens that it would have to know."""
+        self._report = report
+
+    def of_engine(self, event: Event, time: float) -> None:
+        """Tell of an event of the link, which has logged it."""
+        with _logged():
+            self.notifications.publish(notification(event))
+            self._report(report_body(event), time)
+
+    def of_dhcp(self, event: Event, time: float) -> None:
+        """Tell of a change of what DHCP gives."""
         log_event(event)
-        engine.report(report_body(event), time)
+        self.of_engine(event, time)
 
-    return told
+    def of_datastores(self, event: DatastoreEvent) -> None:
+        """Tell of a change of a configuration, or of a confirmed commit. The cloud is told of commits only."""
+        with _logged():
+            if not isinstance(event, ConfigChange):
+                self.notifications.publish(base_notifications.confirmed_commit(event))
+                return
+            edits = account(event.changes)
+            self.notifications.publish(base_notifications.config_change(event, edits))
+            if event.datastore == "running":
+                self._report(commit_body(event, edits), self.notifications.now())
+
+
+@contextlib.contextmanager
+def _logged() -> Iterator[None]:
+    """The boundary to whoever is told: what goes wrong there is logged, and the device goes on."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - what happened has happened, told or not
+        _log.exception("an event could not be told")
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 def _boot_id() -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from headstay.errors import StartupError
 
 DATASTORE = "datastore.db"
+EVENTS = "events.db"
 SECRETS_KEY = "secrets.key"
 REPORTS = "reports.db"
 _LOCK = "lock"

@@ -16,6 +16,10 @@ from headstay.errors import HeadstayError
 
 NETCONF: Final = "urn:ietf:params:xml:ns:netconf:base:1.0"
 MONITORING: Final = "urn:ietf:params:xml:ns:yang:ietf-netconf-monitoring"
+NOTIFICATION: Final = "urn:ietf:params:xml:ns:netconf:notification:1.0"
+"""RFC 5277's messages."""
+STREAMS: Final = "urn:ietf:params:xml:ns:netmod:notification"
+"""RFC 5277's streams, and the notifications about a subscription itself."""
 SYSTEM: Final = "urn:ietf:params:xml:ns:yang:ietf-system"
 NACM: Final = "urn:ietf:params:xml:ns:yang:ietf-netconf-acm"
 HCM: Final = "urn:headstay:yang:cloud-management"

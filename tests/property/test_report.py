@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from headstay import xml
-from headstay.backend.report import report_body, state_tree
+from headstay.backend.report import notification, report_body, state_tree
 from headstay.engine import events
 from headstay.engine.status import ConnectionStatus, ServerStatus, Status, SubconnectionStatus
 from models import device_model
@@ -82,3 +82,6 @@ def test_addresses_and_times_are_the_models_or_left_out(status: Status) -> None:
 )
 def test_any_event_gives_a_report_that_can_be_written(event: events.Event) -> None:
     assert json.dumps(report_body(event), ensure_ascii=False).encode().decode().isprintable()
+    element = notification(event)
+    read = xml.parse(xml.serialise(element))
+    assert [(leaf.tag, leaf.text or "") for leaf in read] == [(leaf.tag, leaf.text or "") for leaf in element]

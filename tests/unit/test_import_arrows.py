@@ -47,6 +47,8 @@ ARROWS: Mapping[str, frozenset[str]] = {
             "headstay.datastore.access",
             "headstay.datastore.commit",
             "headstay.datastore.difference",
+            "headstay.datastore.edits",
+            "headstay.datastore.events",
             "headstay.datastore.model",
             "headstay.datastore.schema",
             "headstay.datastore.secrets",

@@ -14,7 +14,7 @@ import pytest
 from lxml import etree
 
 from headstay.engine import channel, events, reasons, settings, status, verdicts
-from yang_engines import MODULES, OURS, USERS, YANG, libyang_context, yangson_model
+from yang_engines import MODULES, OURS, RFC_5277, USERS, YANG, libyang_context, yangson_model
 
 YIN = "{urn:ietf:params:xml:ns:yang:yin:1}"
 
@@ -29,8 +29,9 @@ def pyang(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def yin() -> dict[str, etree._Element]:
-    """Both modules as XML."""
-    return {name: etree.fromstring(pyang("--format", "yin", f"{YANG}/{name}.yang").stdout.encode()) for name in MODULES}
+    """Our modules as XML."""
+    names = (*MODULES, *RFC_5277)
+    return {name: etree.fromstring(pyang("--format", "yin", f"{YANG}/{name}.yang").stdout.encode()) for name in names}
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +59,19 @@ def leafs(node: etree._Element) -> set[str]:
     return {str(leaf.get("name")) for leaf in node.findall(f"{YIN}leaf")}
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", [*MODULES, *RFC_5277])
 def test_lint_finds_nothing(name: str) -> None:
-    checks = ["--lint", "--strict", "--max-line-length", "72", "--lint-ensure-hyphenated-names"]
-    done = pyang(*checks, f"{YANG}/{name}.yang")
+    checks = ["--lint", "--strict", "--max-line-length", "72"]
+    hyphens = ["--lint-ensure-hyphenated-names"] if name in MODULES else []
+    done = pyang(*checks, *hyphens, f"{YANG}/{name}.yang")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("name", MODULES)
+def test_every_module_of_ours_is_here() -> None:
+    assert {file.stem for file in YANG.glob("*.yang")} == {*MODULES, *RFC_5277}
+
+
+@pytest.mark.parametrize("name", [*MODULES, *RFC_5277])
 def test_everything_is_described(name: str, yin: dict[str, etree._Element]) -> None:
     said = ("container", "list", "leaf", "leaf-list", "enum", "typedef", "rpc", "notification", "must", "deviation")
     nodes = [node for kind in said for node in yin[name].iter(f"{YIN}{kind}")]
@@ -271,7 +277,9 @@ def test_configuration_of_this_release() -> None:
 
 def test_operations_and_notifications_of_this_release() -> None:
     left = {child.name for child in yangson_model(True).schema.children if child.ns == MODULES[0]}
-    assert left == {"cloud-management", "reconnect", "unbind", "test-connection", "clear-counters", "dhcp-update"}
+    notifications = {event.name for event in events.Event.__args__}  # type: ignore[attr-defined]
+    operations = {"reconnect", "unbind", "test-connection", "clear-counters", "dhcp-update"}
+    assert left == {"cloud-management"} | operations | notifications
 
 
 def test_users_are_all_that_is_left_of_ietf_system() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import enum
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -18,6 +18,8 @@ from lxml import etree
 
 from headstay import xml
 from headstay.backend.precedence import DhcpUse
+from headstay.datastore.edits import Edited
+from headstay.datastore.events import ConfigChange
 from headstay.datastore.model import DATA
 from headstay.dhcp.lease import Lease
 from headstay.engine.events import Event
@@ -111,6 +113,28 @@ def report_body(event: Event) -> dict[str, object]:
     return body
 
 
+def notification(event: Event) -> etree._Element:
+    """Return an event as the notification of the model that it is."""
+    root = xml.element(_tag(event.name))
+    _add_leafs(root, event)
+    return root
+
+
+def commit_body(event: ConfigChange, edits: Iterable[Edited]) -> dict[str, object]:
+    """Return the body of the telemetry report for a commit: who, and the paths of what changed, but no value.
+
+    `edits` is the account of the event's changes.
+    """
+    body: dict[str, object] = {"event": "commit"}
+    if event.requester is not None:
+        body |= {
+            "user": _text("user", event.requester.user),
+            "session": event.requester.session_id,
+            "source": event.requester.source.value,
+        }
+    return {**body, "changed": [edited.json_path for edited in edits]}
+
+
 def date_and_time(seconds: float) -> str:
     """Return a time as yang:date-and-time, UTC, to the millisecond.
 
@@ -139,6 +163,8 @@ def _text(leaf: str, value: object) -> str | None:
     match value:
         case None:
             return None
+        case bool():
+            return str(value).lower()
         case enum.Enum():
             return str(value.value)
         case float() if leaf.endswith(_TIMES):

@@ -55,6 +55,8 @@ class Requester:
     source: Source
     recovery: bool = False
     """Root or the daemon's own user on the local socket: never denied (RFC 8341 section 2.3)."""
+    host: str | None = None
+    """The client's address, where there is one."""
     groups: frozenset[str] = frozenset()
     """The groups that the transport reports (RFC 8341 section 3.4.4, step 4)."""
 

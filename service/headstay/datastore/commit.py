@@ -35,21 +35,22 @@ async def bring_into_force(
     old: etree._Element,
     new: etree._Element,
     install: Callable[[], Awaitable[None]],
-) -> bool:
-    """Run the transaction. Returns whether anything changed.
+) -> Sequence[Change]:
+    """Run the transaction. Returns what changed; nothing has been installed if that is empty.
 
     `install` saves the new tree durably and makes it running; if it raises, nothing has changed. The caller holds the
     commit turn. Raises a NetconfError when the model, the backend or the disk refuses.
     """
-    prepared = await asyncio.to_thread(_agree, model, backend, old, new)
-    if prepared is None:
-        return False
-    await install()
-    prepared.apply()
-    return True
+    changes, prepared = await asyncio.to_thread(_agree, model, backend, old, new)
+    if prepared is not None:
+        await install()
+        prepared.apply()
+    return changes
 
 
-def _agree(model: Model, backend: Backend, old: etree._Element, new: etree._Element) -> Prepared | None:
+def _agree(
+    model: Model, backend: Backend, old: etree._Element, new: etree._Element
+) -> tuple[Sequence[Change], Prepared | None]:
     model.validate(new)
     changes = difference(model.schema, old, new)
-    return backend.prepare(old, new, changes) if changes else None
+    return changes, backend.prepare(old, new, changes) if changes else None

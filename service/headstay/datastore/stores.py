@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import datetime
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from lxml import etree
 
@@ -20,9 +21,10 @@ from headstay.datastore import overlay
 from headstay.datastore.access import Access, Requester
 from headstay.datastore.commit import Backend, bring_into_force
 from headstay.datastore.defaults import BASIC_MODE, DefaultsMode, with_defaults
+from headstay.datastore.difference import Change, difference
 from headstay.datastore.disk import Disk
 from headstay.datastore.edit import EditOptions, edit, edited
-from headstay.datastore.events import DatastoreEvent
+from headstay.datastore.events import ConfigChange, DatastoreEvent
 from headstay.datastore.model import Model
 from headstay.datastore.operational import operational
 from headstay.datastore.secrets import Vault, protected, without_clear_secrets
@@ -155,7 +157,7 @@ class Datastores:
                 raise RpcErrors(outcome.errors)
             await self.access.authorize_changes(requester, self._running, self.read(target), outcome.tree)
             try:
-                await self._carry_out(target, outcome.tree, options)
+                await self._carry_out(requester, target, outcome.tree, options)
             except NetconfError as error:
                 raise RpcErrors((*outcome.errors, error)) if outcome.errors else error from None
             if outcome.errors:
@@ -186,7 +188,7 @@ class Datastores:
                 await self.access.authorize_changes(requester, self._running, self.read(target), tree)
             if target is not Name.CANDIDATE:
                 await asyncio.to_thread(self.model.validate, tree)
-            await self._install(target, tree)
+            await self._install(requester, target, tree)
 
     async def delete(self, requester: Requester, target: Name) -> None:
         """Delete the startup configuration (RFC 6241 section 7.4)."""
@@ -194,8 +196,11 @@ class Datastores:
             self._free_for(requester, target)
             if target is not Name.STARTUP:
                 raise InvalidValue(f"the {target.value} configuration cannot be deleted")
+            old = self.read(target)
             await self._parts.disk.save({Name.STARTUP.value: None})
             self._startup = None
+            changes = await asyncio.to_thread(difference, self.model.schema, old, self.model.empty())
+            self._tell_of(requester, "startup", changes)
 
     async def validate(self, source: Name | etree._Element) -> None:
         """Check a datastore or a given configuration (RFC 6241 section 8.6.4.1)."""
@@ -213,7 +218,7 @@ class Datastores:
             self._free_for(requester, Name.CANDIDATE)
             if self._candidate is not None:
                 await self.access.authorize_changes(requester, self._running, self._running, self._candidate)
-                await self._install(Name.RUNNING, self._candidate)
+                await self._install(requester, Name.RUNNING, self._candidate)
                 self._candidate = None
 
     async def discard(self, requester: Requester) -> None:
@@ -279,13 +284,13 @@ class Datastores:
         if held is not None and held.session_id != requester.session_id:
             raise InUse(f"{name.value} is locked by session {held.session_id}")
 
-    async def _carry_out(self, target: Name, tree: etree._Element, options: EditOptions) -> None:
+    async def _carry_out(self, requester: Requester, target: Name, tree: etree._Element, options: EditOptions) -> None:
         # Running is validated by its transaction; a candidate's constraints wait for the commit unless a test was asked
         # for (RFC 7950 section 8.3.3).
         if options.test_option in ("test-then-set", "test-only") or target is Name.STARTUP:
             await asyncio.to_thread(self.model.validate, tree)
         if options.test_option != "test-only":
-            await self._install(target, tree)
+            await self._install(requester, target, tree)
 
     async def _source(self, source: Name | etree._Element) -> etree._Element:
         """Return the tree of a datastore, or the canonical form of a configuration that has no clear secrets."""
@@ -297,18 +302,28 @@ class Datastores:
         # Canonical trees mean the same exactly when they read the same.
         return xml.serialise(tree) == xml.serialise(self._running)
 
-    async def _install(self, target: Name, tree: etree._Element) -> None:
+    async def _install(self, requester: Requester, target: Name, tree: etree._Element) -> None:
         match target:
             case Name.CANDIDATE:
                 same = tree is self._running or await asyncio.to_thread(self._is_running, tree)
                 self._candidate = None if same else tree
             case Name.STARTUP:
+                old = self.read(target)
                 await self._parts.disk.save({Name.STARTUP.value: xml.serialise(tree)})
                 self._startup = tree
+                changes = await asyncio.to_thread(difference, self.model.schema, old, tree)
+                self._tell_of(requester, "startup", changes)
             case Name.RUNNING:
 
                 async def install() -> None:
                     await self._parts.disk.save({Name.RUNNING.value: xml.serialise(tree)})
                     self._running = tree
 
-                await bring_into_force(self.model, self._parts.backend, self._running, tree, install)
+                done = await bring_into_force(self.model, self._parts.backend, self._running, tree, install)
+                self._tell_of(requester, "running", done)
+
+    def _tell_of(
+        self, requester: Requester, datastore: Literal["running", "startup"], changes: Sequence[Change]
+    ) -> None:
+        if changes:
+            self._parts.observe(ConfigChange(requester, datastore, tuple(changes)))

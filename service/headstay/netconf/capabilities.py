@@ -32,6 +32,8 @@ def capabilities(modules: Sequence[Module], datastores: Collection[Name]) -> tup
         f"{_CAPABILITY}xpath:1.0",
         with_defaults.CAPABILITY,
         nmda.OPERATIONAL_DEFAULTS,
+        f"{_CAPABILITY}notification:1.0",
+        f"{_CAPABILITY}interleave:1.0",
         *startup,
         yang_library.capability(modules),
         *(module_capability(module) for module in modules if module.implemented and module.yang_version == "1"),

@@ -21,6 +21,7 @@ from headstay.netconf.session import (
     Input,
     Killed,
     Lost,
+    Notified,
     Octets,
     Opened,
     PeerClosed,
@@ -65,12 +66,13 @@ class Connection:
         channel: Channel,
         execute: Callable[[etree._Element], Awaitable[Reply]],
         ended: Callable[[Connection], None],
+        regulated: Callable[[bool], None] = lambda _: None,
         *,
         unread_timeout: float = 60,
     ) -> None:
-        """`ended` is called once, when the session is over and its last operation has ended.
-
-        `unread_timeout` is for how many seconds the client may leave unread what was sent to it.
+        """`ended` is called once, when the session is over and its last operation has ended; `regulated` whenever the
+        transport takes octets again, or no longer. `unread_timeout` is for how many seconds the client may leave
+        unread what was sent to it.
         """
         self.session = session
         self.closing = asyncio.Event()
@@ -82,6 +84,7 @@ class Connection:
         self._channel = channel
         self._execute = execute
         self._report_end = ended
+        self._regulated = regulated
         self._loop = asyncio.get_running_loop()
         self._operation: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -99,6 +102,15 @@ class Connection:
     def kill(self, termination: Termination = Termination.KILLED) -> None:
         """End the session at once."""
         self._handle(Killed(termination))
+
+    @property
+    def writable(self) -> bool:
+        """Whether the client reads what it was sent."""
+        return self._writable.is_set()
+
+    def notify(self, message: bytes) -> None:
+        """Send a notification, between two other messages."""
+        self._handle(Notified(message))
 
     # what happens to the transport
 
@@ -123,6 +135,7 @@ class Connection:
         self._unread_since = self._loop.time()
         self._regulate_reading()
         self._set_timer()
+        self._regulated(False)
 
     def resume_writing(self) -> None:
         """Note that the client reads again."""
@@ -130,6 +143,7 @@ class Connection:
         self._unread_since = None
         self._regulate_reading()
         self._set_timer()
+        self._regulated(True)
 
     # the session
 
@@ -154,6 +168,8 @@ class Connection:
         self._handle(Replied(outcome))
         if self.closing.is_set():
             self._end()
+        elif isinstance(outcome, Reply) and outcome.then is not None:
+            outcome.then()
 
     async def _outcome(self, rpc: Rpc) -> Reply | NetconfError | RpcErrors:
         """The boundary: whatever goes wrong in an operation becomes an answer here."""

@@ -5,18 +5,22 @@ Knows elements, namespaces and list keys; knows no datastore. Both kinds of filt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from lxml import etree
 
 from headstay import xml
 from headstay.datastore.model import Model
 from headstay.errors import BadAttribute, ErrorInfo, ErrorType, MissingAttribute, ResourceDenied
+from headstay.netconf import xpath
 from headstay.netconf.selection import Selection, everything, render
-from headstay.netconf.xpath import select
+from headstay.netconf.xpath_cost import Size
 
 MOST_COMPARISONS = 500_000
 """Comparisons of a data node with a filter node in one filter: about half a second. More is refused."""
+MOST_ELEMENTS_OF_CONDITION = 50
+MOST_OCTETS_OF_CONDITION = 16_384
+"""How large a subtree filter may be that is held against each notification."""
 
 
 def filtered(tree: etree._Element, filter: etree._Element | None, model: Model) -> Iterator[bytes]:
@@ -26,15 +30,36 @@ def filtered(tree: etree._Element, filter: etree._Element | None, model: Model) 
     """
     if filter is None:
         return everything(tree)
-    match _attribute(filter, "type", "subtree"):
-        case "subtree":
-            selection = subtree(tree, filter)
-        case "xpath":
-            selection = select(tree, _select_attribute(filter), filter.nsmap, model)
-        case _:
-            info = [ErrorInfo("bad-attribute", "type"), ErrorInfo("bad-element", "filter")]
-            raise BadAttribute("a filter is of type subtree or xpath", info=info, type=ErrorType.PROTOCOL)
+    if _type(filter) == "subtree":
+        selection = subtree(tree, filter)
+    else:
+        selection = xpath.select(tree, _select_attribute(filter), filter.nsmap, model)
     return render(tree, model.schema, selection)
+
+
+def condition(filter: etree._Element, model: Model, largest: Size) -> Callable[[etree._Element], bool]:
+    """Return what tells of a notification's content, below an element <data>, whether a <filter> lets it pass.
+
+    A subtree filter lets pass what it chooses anything of, an XPath filter what its expression is true of (RFC 5277
+    section 3.6). `largest` is the most that it is asked about. It never raises. Raises the NetconfError that a wrong
+    filter asks for.
+    """
+    if _type(filter) == "xpath":
+        return xpath.condition(_select_attribute(filter), filter.nsmap, model, largest)
+    octets = xml.serialise(filter)
+    if len(octets) > MOST_OCTETS_OF_CONDITION or sum(1 for _ in filter.iter()) > MOST_ELEMENTS_OF_CONDITION:
+        raise ResourceDenied("the filter is too large to be held against each notification", type=ErrorType.PROTOCOL)
+    own = xml.parse(octets)  # the message that it came in need not be kept
+    return lambda tree: bool(subtree(tree, own).whole)
+
+
+def _type(filter: etree._Element) -> str:
+    """Return subtree or xpath. Raises BadAttribute."""
+    kind = _attribute(filter, "type", "subtree")
+    if kind not in ("subtree", "xpath"):
+        info = [ErrorInfo("bad-attribute", "type"), ErrorInfo("bad-element", "filter")]
+        raise BadAttribute("a filter is of type subtree or xpath", info=info, type=ErrorType.PROTOCOL)
+    return kind
 
 
 def _attribute(filter: etree._Element, name: str, default: str | None = None) -> str | None:

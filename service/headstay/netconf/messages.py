@@ -7,7 +7,7 @@ serialised once, straight from the published tree.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from xml.sax.saxutils import quoteattr
@@ -46,6 +46,8 @@ class Reply:
     """What stands in <rpc-reply>: <ok/>, or the output."""
     ends_session: bool = False
     """Close the session once this reply is sent."""
+    then: Callable[[], None] | None = None
+    """What to do once this reply is sent, before anything else the client asks for; nothing if it cannot be sent."""
 
 
 OK: Final = Reply(b"<ok/>")

@@ -86,6 +86,13 @@ class Replied:
 
 
 @dataclass(frozen=True, slots=True)
+class Notified:
+    """There is a notification for a session that has subscribed."""
+
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Killed:
     """The session shall end at once."""
 
@@ -99,7 +106,7 @@ class Tick:
     """The time of `deadline` may have come."""
 
 
-Input = Opened | Octets | PeerClosed | Lost | Replied | Killed | Tick
+Input = Opened | Octets | PeerClosed | Lost | Replied | Notified | Killed | Tick
 
 
 # effects
@@ -211,6 +218,10 @@ class Session:
             return [*effects, *self._end(Termination.CLOSED, "closed by its client")]
         return effects + self._go_on(self._deframer.messages())
 
+    def _notify(self, input: Notified, _now: float) -> list[Effect]:
+        self.counters.out_notifications += 1
+        return [Send(frame(input.message, self._deframer.framing))]
+
     def _kill(self, input: Killed, _now: float) -> list[Effect]:
         return self._end(input.termination, input.reason)
 
@@ -307,6 +318,8 @@ TRANSITIONS: Final[Mapping[tuple[State, type], _Transition]] = {
     **{(State.GREETING, kind): transition for kind, transition in _WHILE_OPEN.items()},
     **{(State.READY, kind): transition for kind, transition in _WHILE_OPEN.items()},
     **{(State.RUNNING, kind): transition for kind, transition in _WHILE_OPEN.items()},
+    (State.READY, Notified): Session._notify,
+    (State.RUNNING, Notified): Session._notify,
     (State.RUNNING, Replied): Session._reply,
 }
 """What each input does in each state. A pair that is missing cannot be; CLOSED ignores every input."""

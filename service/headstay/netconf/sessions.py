@@ -16,13 +16,16 @@ from lxml import etree
 
 from headstay.datastore.access import Requester, Source
 from headstay.datastore.stores import Datastores
+from headstay.netconf import base_notifications
 from headstay.netconf.capabilities import capabilities
 from headstay.netconf.connection import Channel, Connection
 from headstay.netconf.limits import Limits
+from headstay.netconf.notifications import Notifications
 from headstay.netconf.operations import Context, LearnedFunction, ModelRpc, StateFunction, execute, nothing_learned
 from headstay.netconf.operations.monitoring import ServerState, SessionState, Transport, netconf_state
 from headstay.netconf.session import Session, Termination
 from headstay.netconf.statistics import Counters, Statistics
+from headstay.netconf.streams import Subscription
 
 _LARGEST_SESSION_ID = 4_294_967_295
 
@@ -42,6 +45,7 @@ class Service:
     abandoned: Collection[tuple[str, str]] = ()
     """Those of them that are cancelled when their session ends."""
     learned: LearnedFunction = nothing_learned
+    notifications: Notifications = field(default_factory=Notifications)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Peer:
 @dataclass(frozen=True, slots=True)
 class _Live:
     peer: Peer
+    requester: Requester
     connection: Connection
     login_time: datetime
 
@@ -77,6 +82,9 @@ class Sessions:
         self._capabilities = capabilities(service.datastores.model.modules, service.datastores.names)
         self._statistics = Statistics()
         self._past = Counters()
+        self._killers: dict[int, int] = {}
+        self.notifications = service.notifications
+        self.notifications.delivers_to(self)
 
     def refusal(self, user: str, recovery: bool = False) -> str | None:
         """Return why this user may not have a further session now; None if there is room."""
@@ -93,7 +101,7 @@ class Sessions:
     def open(self, peer: Peer, channel: Channel) -> Connection:
         """Start a session on a transport that is ready. Check `refusal` before."""
         session_id = self._next_id()
-        requester = Requester(peer.user, session_id, peer.source, peer.recovery, peer.groups)
+        requester = Requester(peer.user, session_id, peer.source, peer.recovery, peer.host, peer.groups)
         service = self._service
         context = Context(
             service.datastores, requester, self, service.state, service.rpcs, service.abandoned, service.learned
@@ -104,19 +112,38 @@ class Sessions:
             channel,
             functools.partial(execute, context),
             self._ended,
+            lambda ready: self.notifications.regulate(session_id, ready=ready),
             unread_timeout=self._limits.unread_timeout,
         )
-        self._live[session_id] = _Live(peer, connection, self._service.clock())
+        self._live[session_id] = _Live(peer, requester, connection, self._service.clock())
         self._statistics.in_sessions += 1
         _log.info("session %d: %s from %s (%s)", session_id, peer.user, peer.host or "here", peer.source.value)
         connection.start()
+        self.notifications.publish(base_notifications.session_start(requester))
         return connection
+
+    def subscribe(self, session_id: int, subscription: Subscription) -> None:
+        """Begin with the subscription of a session that has been told so."""
+        if (live := self._live.get(session_id)) is not None:
+            self.notifications.subscribe(session_id, subscription, ready=live.connection.writable)
+
+    def notify(self, session_id: int, message: bytes) -> None:
+        """Send a notification to a session; nothing happens where it is over."""
+        if (live := self._live.get(session_id)) is not None:
+            live.connection.notify(message)
+
+    def cut(self, session_id: int) -> None:
+        """End a session that does not read."""
+        if (live := self._live.get(session_id)) is not None:
+            _log.warning("session %d does not read its notifications", session_id)
+            live.connection.kill(Termination.DROPPED)
 
     async def kill(self, session_id: int, by: int) -> bool:
         """End another session and wait until its locks are released; False if there is none of that id."""
         victim, killer = self._live.get(session_id), self._live.get(by)
         if victim is None:
             return False
+        self._killers[session_id] = by
         victim.connection.kill()
         # Two sessions that kill each other must not wait for each other.
         ends = [victim.connection.ended, *([killer.connection.closing] if killer else [])]
@@ -163,10 +190,13 @@ class Sessions:
 
     def _ended(self, connection: Connection) -> None:
         session = connection.session
-        del self._live[session.session_id]
+        live = self._live.pop(session.session_id)
         self._past.add(session.counters)
         if session.termination is Termination.BAD_HELLO:
             self._statistics.in_bad_hellos += 1
         elif session.termination in (Termination.DROPPED, Termination.TIMEOUT):
             self._statistics.dropped_sessions += 1
         self._service.datastores.session_ended(session.session_id)
+        self.notifications.unsubscribe(session.session_id)
+        termination, killer = session.termination or Termination.OTHER, self._killers.pop(session.session_id, None)
+        self.notifications.publish(base_notifications.session_end(live.requester, termination, killer))

@@ -7,7 +7,7 @@ not declare are those of the model. An expression that could take too long is re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 
 from lxml import etree
@@ -15,13 +15,15 @@ from lxml import etree
 from headstay.datastore.model import Model
 from headstay.errors import ErrorType, ResourceDenied
 from headstay.netconf.selection import Selection
-from headstay.netconf.xpath_cost import affordable, size
+from headstay.netconf.xpath_cost import Size, affordable, size
 from headstay.netconf.xpath_tokens import Token, invalid, split, tokens
 
 LONGEST_EXPRESSION = 4096
 """Characters of one expression."""
 MOST_REPEATED = 100_000
 """Nodes that the paths of a union may select again, beyond twice the tree."""
+MOST_WORK_OF_CONDITION = 400_000
+"""What an expression may cost that is evaluated for each notification; some hundredths of a second."""
 
 
 def select(tree: etree._Element, expression: str, prefixes: Mapping[str | None, str], model: Model) -> Selection:
@@ -30,9 +32,7 @@ def select(tree: etree._Element, expression: str, prefixes: Mapping[str | None, 
     Raises InvalidValue where the expression is wrong or its result is not a node-set (RFC 6241 section 8.9.1), and
     ResourceDenied where it would take too long.
     """
-    if len(expression) > LONGEST_EXPRESSION:
-        raise _too_much(f"an XPath expression has at most {LONGEST_EXPRESSION} characters")
-    whole = list(tokens(expression))
+    whole = _tokens(expression)
     namespaces = _namespaces(whole, prefixes, model)
     # The paths of a union are evaluated one by one: libxml2 takes quadratic time to unite node-sets.
     paths = split(whole, "|")
@@ -48,6 +48,41 @@ def select(tree: etree._Element, expression: str, prefixes: Mapping[str | None, 
             raise _too_much("the paths of the XPath expression select the same nodes too often")
         _choose(selection, nodes)
     return selection
+
+
+def condition(
+    expression: str, prefixes: Mapping[str | None, str], model: Model, largest: Size
+) -> Callable[[etree._Element], bool]:
+    """Return what tells of a tree whether an expression is true of it, as boolean() has it (RFC 5277 section 3.6).
+
+    It is for trees up to the `largest`, of which it may be asked often, so it has to cost less than a filter of <get>.
+    It never raises: an expression that turns out to be wrong for a tree is not true of it. Raises as `select` does
+    where the expression is wrong in itself.
+    """
+    whole = _tokens(expression)
+    namespaces = _namespaces(whole, prefixes, model)
+    if not affordable([whole], largest, MOST_WORK_OF_CONDITION):
+        raise _too_much("the XPath expression asks for too much work")
+    try:
+        evaluate = etree.XPath(_below_data(whole), namespaces=namespaces, regexp=False)
+        evaluate(model.empty())  # what is wrong with functions and variables shows only now
+    except etree.XPathError as error:
+        raise invalid(f"the XPath expression cannot be evaluated: {error}") from None
+
+    def is_true(tree: etree._Element) -> bool:
+        try:
+            result = evaluate(tree)
+        except etree.XPathError:
+            return False
+        return bool(result) and result == result  # NaN is not true
+
+    return is_true
+
+
+def _tokens(expression: str) -> list[Token]:
+    if len(expression) > LONGEST_EXPRESSION:
+        raise _too_much(f"an XPath expression has at most {LONGEST_EXPRESSION} characters")
+    return list(tokens(expression))
 
 
 def _evaluated(path: Sequence[Token], namespaces: dict[str, str], tree: etree._Element) -> Sequence[object]:

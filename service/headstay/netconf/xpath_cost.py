@@ -61,14 +61,14 @@ def _number_of_characters(tree: etree._Element) -> int:
 _STRING_LENGTH = etree.XPath("string-length(/)")
 
 
-def affordable(paths: Sequence[Sequence[Token]], size: Size) -> bool:
-    """Whether the evaluation of these expressions, one after the other, costs no more than MOST_WORK."""
+def affordable(paths: Sequence[Sequence[Token]], size: Size, most: int = MOST_WORK) -> bool:
+    """Whether the evaluation of these expressions, one after the other, costs no more than `most`."""
     spent = 0
     for path in paths:
         for charge in _Estimate(path, size).charges():
             spent += charge
             # At once, since the numbers grow with every predicate.
-            if spent > MOST_WORK:
+            if spent > most:
                 return False
     return True
 

@@ -10,14 +10,28 @@ from lxml import etree
 
 from headstay import xml
 from headstay.backend.precedence import DhcpUse
-from headstay.backend.report import date_and_time, learned_tree, lease_tree, report_body, state_tree
+from headstay.backend.report import (
+    commit_body,
+    date_and_time,
+    learned_tree,
+    lease_tree,
+    notification,
+    report_body,
+    state_tree,
+)
+from headstay.datastore.access import Requester
+from headstay.datastore.access import Source as RequestSource
+from headstay.datastore.difference import difference
+from headstay.datastore.edits import account
+from headstay.datastore.events import ConfigChange
 from headstay.datastore.overlay import overlaid
 from headstay.datastore.schema import SchemaNode
 from headstay.dhcp.lease import Lease
 from headstay.engine import events, reasons
 from headstay.engine.settings import Role, Server, Settings, Source
 from headstay.engine.status import ConnectionStatus, ServerStatus, Status, SubconnectionStatus
-from models import device_model, values
+from models import device_model, hcm, made, values
+from notification_schema import violations
 
 FULL = Status(
     ConnectionStatus(
@@ -229,3 +243,71 @@ def test_what_dhcp_gave_and_only_that_counts_as_learned() -> None:
     configured = Settings(servers=(Server("a.example"),), password="hunter2", password_source=Source.CONFIGURED)
     assert len(learned_tree(configured, str)) == 0
     assert len(learned_tree(Settings(), str)) == 0
+
+
+# notifications and commits
+
+EVENTS = [
+    events.ConnectionStateChange(old_state=reasons.State.ESTABLISHED, new_state=reasons.State.UNCONNECTED),
+    events.ConnectionStateChange(
+        old_state=reasons.State.REQUEST,
+        new_state=reasons.State.ESTABLISHED,
+        server_domain="cloud.example",
+        server_address="192.0.2.1",
+        failure_reason=reasons.FailureReason.DNS_FAILED,
+        down_reason=reasons.DownReason.SOCKET_ERROR,
+        details="a\x00b",
+    ),
+    events.ServerSwitchover(old_server="a.example", new_server="b.example"),
+    events.AuthenticationFailure(
+        server_domain="a.example", failure_reason=reasons.FailureReason.AUTHENTICATION_REFUSED, details="bad-proof"
+    ),
+    events.SubconnectionStateChange(
+        service="telemetry", instance="1", new_state=reasons.SubconnectionState.ESTABLISHED
+    ),
+    events.ReportBufferFull(buffer_full_count=3),
+    events.DhcpChange(interface="vlan1"),
+    events.DhcpChange(interface="vlan1", domain="c.example", password_present=True, ignored="option 252"),
+    events.DhcpChange(interface="vlan1", password_present=False),
+]
+
+
+def test_there_is_an_example_of_every_event() -> None:
+    kinds = {event.name for event in events.Event.__args__}  # type: ignore[attr-defined]
+    assert {event.name for event in EVENTS} | {"unbound"} == kinds | {"unbound"}
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_every_event_is_a_notification_of_the_model(event: events.Event) -> None:
+    element = notification(event)
+    assert violations(element) == []
+    said = {etree.QName(leaf).localname: leaf.text for leaf in element}
+    body = report_body(event)
+    assert body.pop("event") == etree.QName(element).localname
+    assert said == {leaf: str(value).lower() if isinstance(value, bool) else value for leaf, value in body.items()}
+
+
+def changed(before: str, after: str, requester: Requester | None) -> dict[str, object]:
+    changes = difference(device_model().schema, made(device_model(), hcm(before)), made(device_model(), hcm(after)))
+    return commit_body(ConfigChange(requester, "running", tuple(changes)), account(changes))
+
+
+def test_the_report_of_a_commit_names_paths_and_no_value() -> None:
+    requester = Requester("alice", 7, RequestSource.DIRECT, host="192.0.2.1")
+    after = "<server><domain>cloud.example</domain><password>$0$correct horse</password></server>"
+    body = changed("<enabled>true</enabled>", after, requester)
+    assert body == {
+        "event": "commit",
+        "user": "alice",
+        "session": 7,
+        "source": "direct",
+        "changed": [
+            "/headstay-cloud-management:cloud-management/enabled",
+            "/headstay-cloud-management:cloud-management/server/domain",
+            "/headstay-cloud-management:cloud-management/server/password",
+        ],
+    }
+
+
+def test_the_report_of_a_commit_that_nobody_made() -> None:
+    assert set(changed("<enabled>true</enabled>", "", None)) == {"event", "changed"}

@@ -45,7 +45,7 @@ class Recorder:
         self.calls.append("apply")
 
 
-async def run(recorder: Recorder, new: etree._Element) -> bool:
+async def run(recorder: Recorder, new: etree._Element) -> Sequence[Change]:
     return await bring_into_force(device_model(), recorder, OLD, new, recorder.install)
 
 

@@ -16,6 +16,7 @@ from headstay.datastore.access import Requester, Source
 from headstay.datastore.difference import Change
 from headstay.datastore.disk import Disk
 from headstay.datastore.edit import EditOptions
+from headstay.datastore.events import ConfigChange, DatastoreEvent
 from headstay.datastore.secrets import MOST_PASSWORDS, Vault
 from headstay.datastore.stores import Datastores, Name, Parts
 from headstay.errors import (
@@ -644,3 +645,68 @@ async def test_nobody_waits_for_the_hashing_of_anothers_passwords(
     await slow
     assert values(world.stores.read(RUNNING), ".//sys:name") == ["u0"]
     assert world.interval(RUNNING) == "30"
+
+
+# what is told of changes
+
+
+@dataclass
+class Told:
+    """Datastores, and what they told of themselves."""
+
+    stores: Datastores
+    engine: Engine
+    events: list[tuple[str, str, list[str]]] = field(default_factory=list)
+
+
+@pytest.fixture
+async def told(tmp_path: Path) -> AsyncIterator[Told]:
+    disk = Disk(tmp_path / "datastore.db")
+    told: Told
+
+    def observe(event: DatastoreEvent) -> None:
+        assert isinstance(event, ConfigChange)
+        assert event.requester is not None
+        # What is told is in force and durable by then.
+        assert event.datastore == "startup" or told.engine.applied
+        assert event.datastore in disk.load() or event.changes[0].new is None
+        names = [change.node.name for change in event.changes]
+        told.events.append((event.datastore, event.requester.user, names))
+
+    engine = Engine()
+    parts = Parts(device_model(), disk, Vault(bytes(32)), OpenTo("admin"), engine, observe)
+    stores = Datastores(parts, made(device_model(), INITIAL), None, with_startup=True)
+    told = Told(stores, engine)
+    yield told
+    disk.close()
+
+
+async def test_a_commit_is_told_once_and_only_if_it_changes_something(told: Told) -> None:
+    await told.stores.edit(ONE, CANDIDATE, hcm("<ping-interval>30</ping-interval>"), EditOptions())
+    assert told.events == []
+    await told.stores.commit(ONE)
+    assert told.events == [("running", "admin", ["ping-interval"])]
+    await told.stores.commit(ONE)
+    await told.stores.edit(ONE, RUNNING, hcm("<ping-interval>30</ping-interval>"), EditOptions())
+    assert len(told.events) == 1
+
+
+async def test_an_edit_of_running_and_a_copy_to_it_are_told(told: Told) -> None:
+    await told.stores.edit(ONE, RUNNING, hcm("<ping-interval>30</ping-interval>"), EditOptions())
+    await told.stores.copy(ONE, hcm("<keepalive-interval>30</keepalive-interval>"), RUNNING)
+    assert told.events[1:] == [("running", "admin", ["keepalive-interval", "ping-interval"])]
+
+
+async def test_what_is_refused_is_not_told(told: Told) -> None:
+    told.engine.refusal = InvalidValue("no")
+    with pytest.raises(InvalidValue):
+        await told.stores.edit(ONE, RUNNING, hcm("<ping-interval>30</ping-interval>"), EditOptions())
+    assert told.events == []
+
+
+async def test_changes_of_startup_are_told(told: Told) -> None:
+    await told.stores.copy(ONE, RUNNING, STARTUP)
+    await told.stores.copy(ONE, RUNNING, STARTUP)
+    await told.stores.delete(ONE, STARTUP)
+    await told.stores.delete(ONE, STARTUP)
+    assert told.events == [("startup", "admin", ["ping-interval"])] * 2

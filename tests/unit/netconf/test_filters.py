@@ -8,8 +8,9 @@ from lxml import etree
 from fakes_netconf import CLOUD, NC, model, tree_of
 from headstay import errors, xml
 from headstay.netconf import filters
-from headstay.netconf.filters import filtered, subtree
+from headstay.netconf.filters import condition, filtered, subtree
 from headstay.netconf.selection import render
+from headstay.netconf.xpath_cost import Size
 
 EX = "http://example.com/schema/1.2/config"
 USERS = f"""<data {NC}><top xmlns="{EX}"><users>
@@ -210,3 +211,95 @@ def test_a_filter_that_compares_without_end_is_refused(monkeypatch: pytest.Monke
     wanted = "".join(f"<user><name>{number}</name></user>" for number in range(10))
     with pytest.raises(errors.ResourceDenied):
         chosen(USERS, users(wanted))
+
+
+# filters on notifications (RFC 5277 section 3.6)
+
+EVENT = f"""
+<nc:data xmlns:nc="{xml.NETCONF}"><connection-state-change xmlns="{xml.HCM}">
+  <old-state>established</old-state><new-state>unconnected</new-state><details>3</details>
+</connection-state-change></nc:data>
+"""
+LARGEST = Size(256, 32_768)
+CHANGE = "<hcm:connection-state-change><hcm:new-state>%s</hcm:new-state></hcm:connection-state-change>"
+
+
+def passes(filter: str, event: str = EVENT) -> bool:
+    element = etree.fromstring(f'<x xmlns:hcm="{xml.HCM}">{filter}</x>')[0]
+    return condition(element, model(), LARGEST)(etree.fromstring(event.strip()))
+
+
+def subtree_filter(content: str) -> str:
+    return f'<filter type="subtree">{content}</filter>'
+
+
+def xpath_filter(expression: str) -> str:
+    return f'<filter type="xpath" select="{expression}"/>'
+
+
+@pytest.mark.parametrize(
+    ("filter", "expected"),
+    [
+        (subtree_filter(""), False),
+        (subtree_filter("<hcm:connection-state-change/>"), True),
+        (subtree_filter("<connection-state-change/>"), True),
+        (subtree_filter("<hcm:dhcp-change/>"), False),
+        (subtree_filter("<hcm:dhcp-change/><hcm:connection-state-change/>"), True),
+        (subtree_filter("<hcm:connection-state-change><hcm:new-state/></hcm:connection-state-change>"), True),
+        (subtree_filter("<hcm:connection-state-change><hcm:down-reason/></hcm:connection-state-change>"), False),
+        (subtree_filter(CHANGE % "unconnected"), True),
+        (subtree_filter(CHANGE % "established"), False),
+        (xpath_filter("/hcm:connection-state-change"), True),
+        (xpath_filter("/connection-state-change"), False),
+        (xpath_filter("hcm:connection-state-change"), True),
+        (xpath_filter("/hcm:*[hcm:new-state='unconnected' or hcm:new-state='request']"), True),
+        (xpath_filter("/hcm:*[hcm:new-state='request']"), False),
+        (xpath_filter("/hcm:dhcp-change | /hcm:connection-state-change"), True),
+        (xpath_filter("//hcm:details &gt; 2"), True),
+        (xpath_filter("count(//hcm:details) - 1"), False),
+        (xpath_filter("number('x')"), False),
+        (xpath_filter("string(//hcm:down-reason)"), False),
+        (xpath_filter("string(//hcm:details)"), True),
+        (xpath_filter("not(/hcm:dhcp-change)"), True),
+        (xpath_filter("true()"), True),
+    ],
+)
+def test_which_notification_passes(filter: str, expected: bool) -> None:
+    assert passes(filter) is expected
+
+
+@pytest.mark.parametrize(
+    ("filter", "tag"),
+    [
+        ('<filter type="regexp"/>', "bad-attribute"),
+        ('<filter type="xpath"/>', "missing-attribute"),
+        (xpath_filter("/hcm:a["), "invalid-value"),
+        (xpath_filter("a) or (b"), "invalid-value"),
+        (xpath_filter("$variable"), "invalid-value"),
+        (xpath_filter("frob()"), "invalid-value"),
+        (xpath_filter("/nobody:a"), "invalid-value"),
+        (xpath_filter("//*[//*[//*]]"), "resource-denied"),
+        (xpath_filter("a or " * 1000 + "a"), "resource-denied"),
+        (subtree_filter("<a/>" * 50), "resource-denied"),
+        (subtree_filter(f"<a>{'x' * 20_000}</a>"), "resource-denied"),
+    ],
+)
+def test_a_filter_that_is_refused_when_it_is_given(filter: str, tag: str) -> None:
+    with pytest.raises(errors.NetconfError) as caught:
+        passes(filter)
+    assert caught.value.tag == tag
+
+
+def test_an_expression_that_is_wrong_for_one_notification_only_lets_it_not_pass() -> None:
+    wrong = xpath_filter("/hcm:connection-state-change[count(string(.)) = 1]")
+    assert passes(wrong) is False
+
+
+def test_a_filter_keeps_the_prefixes_of_its_values_and_lets_go_of_its_message() -> None:
+    message = etree.fromstring(
+        f'<rpc xmlns:p="{xml.MONITORING}"><filter><a xmlns="urn:a"><is>p:x</is></a></filter><big/></rpc>'
+    )
+    accepts = condition(message[0], model(), LARGEST)
+    message.clear()
+    event = f'<d><a xmlns="urn:a" xmlns:q="{xml.MONITORING}"><is>q:x</is></a></d>'
+    assert accepts(etree.fromstring(event))

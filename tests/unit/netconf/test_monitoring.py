@@ -163,6 +163,8 @@ def test_only_what_is_true_is_announced() -> None:
         "xpath:1.0",
         "with-defaults:1.0",
         "with-operational-defaults:1.0",
+        "notification:1.0",
+        "interleave:1.0",
         "yang-library:1.1",
     ]
     assert not any("startup" in uri for uri in capabilities(model().modules, names))

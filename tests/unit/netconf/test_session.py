@@ -23,6 +23,7 @@ from headstay.netconf.session import (
     Input,
     Killed,
     Lost,
+    Notified,
     Octets,
     Opened,
     PeerClosed,
@@ -280,6 +281,28 @@ def test_a_lost_transport_gets_nothing_more() -> None:
     assert talk.session.termination is Termination.DROPPED
 
 
+# notifications
+
+
+@pytest.mark.parametrize("capability", BOTH)
+def test_a_notification_stands_between_messages(capability: str) -> None:
+    talk = Talk(capability)
+    message = b"<notification/>"
+    assert talk.session.handle(Notified(message), 0) == [Send(frame(message, talk.framing))]
+    talk.say(GET)
+    assert talk.session.handle(Notified(message), 0) == [Send(frame(message, talk.framing))]
+    [reply] = talk.replied()
+    assert xml.local_name(talk.read(reply)) == "rpc-reply"
+    assert talk.session.counters.out_notifications == 2
+
+
+def test_a_session_that_is_over_is_sent_no_notification() -> None:
+    talk = Talk()
+    talk.session.handle(Lost(), 0)
+    assert talk.session.handle(Notified(b"<notification/>"), 0) == []
+    assert talk.session.counters.out_notifications == 0
+
+
 # the table
 
 INPUTS: dict[type, Input] = {
@@ -289,11 +312,13 @@ INPUTS: dict[type, Input] = {
     Lost: Lost(),
     Replied: Replied(OK),
     Killed: Killed(),
+    Notified: Notified(b"<notification/>"),
     Tick: Tick(),
 }
 STEPS = st.lists(
     st.one_of(
         st.sampled_from([Opened(), PeerClosed(), Lost(), Replied(OK), Replied(DataExists("x")), Killed(), Tick()]),
+        st.just(Notified(b"<notification/>")),
         st.binary(max_size=20).map(Octets),
         st.sampled_from([frame(hello(*BOTH), Framing.END_OF_MESSAGE), frame(GET, Framing.CHUNKED)]).map(Octets),
     ),

@@ -179,3 +179,23 @@ async def test_each_session_shows_its_own_counters() -> None:
     await settle()
     entries: list[etree._Element] = list(server.sessions.netconf_state().iter(f"{{{xml.MONITORING}}}session"))
     assert [entry.findtext(f"{{{xml.MONITORING}}}in-rpcs") for entry in entries] == ["1", "0"]
+
+
+async def test_a_subscription_ends_with_its_session() -> None:
+    server = Server()
+    connection = server.open()
+    connection.received(rpc(f'<create-subscription xmlns="{xml.NOTIFICATION}"/>'))
+    await settle()
+    notifications = server.sessions.notifications
+    assert notifications.has_subscription(connection.session.session_id)
+    connection.lost()
+    assert not notifications.has_subscription(connection.session.session_id)
+
+
+async def test_a_session_that_is_lost_before_its_reply_has_no_subscription() -> None:
+    server = Server()
+    connection = server.open()
+    connection.received(rpc(f'<create-subscription xmlns="{xml.NOTIFICATION}"/>'))
+    connection.lost()
+    await settle()
+    assert not server.sessions.notifications.has_subscription(connection.session.session_id)

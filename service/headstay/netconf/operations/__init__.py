@@ -24,7 +24,17 @@ from headstay.errors import (
 )
 from headstay.netconf import messages
 from headstay.netconf.messages import Reply
-from headstay.netconf.operations import candidate, editing, ending, locking, monitoring, nmda, retrieval, validate
+from headstay.netconf.operations import (
+    candidate,
+    editing,
+    ending,
+    locking,
+    monitoring,
+    nmda,
+    retrieval,
+    subscription,
+    validate,
+)
 from headstay.netconf.operations.context import (
     Context,
     LearnedFunction,
@@ -64,6 +74,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     (xml.MONITORING, "get-schema"): monitoring.get_schema,
     (NMDA, "get-data"): nmda.get_data,
     (NMDA, "edit-data"): nmda.edit_data,
+    (xml.NOTIFICATION, "create-subscription"): subscription.create_subscription,
 }
 
 

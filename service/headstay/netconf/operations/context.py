@@ -13,6 +13,7 @@ from headstay.datastore.access import Requester
 from headstay.datastore.model import DATA
 from headstay.datastore.stores import Datastores
 from headstay.netconf.messages import Reply
+from headstay.netconf.streams import Subscription
 
 StateFunction = Callable[[Requester], etree._Element]
 """The operational data that this requester may see, as a tree of the model's form."""
@@ -28,8 +29,25 @@ def nothing_learned() -> etree._Element:
     return xml.element(DATA)
 
 
+class NotificationsInReach(Protocol):
+    """The notifications, as far as operations reach for them."""
+
+    def now(self) -> float:
+        """Return the time of day, in seconds since the epoch."""
+
+    def has_subscription(self, session_id: int) -> bool:
+        """Whether this session has a subscription that is not over."""
+
+
 class SessionsInReach(Protocol):
     """The sessions, as far as operations reach for them."""
+
+    @property
+    def notifications(self) -> NotificationsInReach:
+        """What sessions can subscribe to."""
+
+    def subscribe(self, session_id: int, subscription: Subscription) -> None:
+        """Begin with the subscription of a session that has been told so."""
 
     async def kill(self, session_id: int, by: int) -> bool:
         """End another session and wait until its locks are released; False if there is none of that id."""

@@ -34,9 +34,10 @@ class Parameters:
         namespace: str = xml.NETCONF,
         augmented: Mapping[str, str] | None = None,
         repeated: Collection[str] = (),
+        in_base: Collection[str] = (),
     ) -> None:
         """`allowed` are the local names; `augmented` those that other modules add, with their namespaces; `repeated`
-        are the names of leaf-lists.
+        are the names of leaf-lists; those in `in_base` may stand in the base protocol's namespace too.
 
         Raises a NetconfError for a child that is not allowed or stands twice.
         """
@@ -46,7 +47,8 @@ class Parameters:
         self._repeated: dict[str, list[etree._Element]] = {name: [] for name in repeated}
         for child in element:
             name = xml.local_name(child)
-            if xml.namespace(child) not in ("", augmented.get(name, namespace)):
+            own = ("", augmented.get(name, namespace), *((xml.NETCONF,) if name in in_base else ()))
+            if xml.namespace(child) not in own:
                 raise _unknown_namespace(child)
             if name in self._repeated:
                 self._repeated[name].append(child)

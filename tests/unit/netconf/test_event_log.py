@@ -1,0 +1,107 @@
+"""The log on disk: what is saved is there after a restart, and no file, however damaged, stops anything."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from headstay.netconf.event_log import Batch, EventLog
+from headstay.netconf.streams import Entry
+
+NOW = 1_500_000_000.25
+ENTRIES = [Entry(number, NOW + number, f"<e>{number}</e>".encode()) for number in (1, 2, 3)]
+
+
+async def saved(file: Path, *batches: Batch) -> None:
+    log = EventLog(file)
+    log.load(NOW)
+    for batch in batches:
+        assert await log.save(batch)
+    log.close()
+
+
+def loaded(file: Path, now: float = NOW + 99) -> tuple[list[Entry], float, float | None]:
+    log = EventLog(file)
+    found = log.load(now)
+    log.close()
+    return found.since(0), found.created, found.aged
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "events.db"
+
+
+async def test_what_was_saved_is_there_after_a_restart(file: Path) -> None:
+    await saved(file, Batch(ENTRIES[:1], 1, None), Batch(ENTRIES[1:], 1, None))
+    assert loaded(file) == (ENTRIES, NOW, None)
+
+
+async def test_what_has_left_the_log_leaves_the_file(file: Path) -> None:
+    await saved(file, Batch(ENTRIES[:2], 1, None), Batch(ENTRIES[2:], 3, NOW + 2))
+    assert loaded(file) == (ENTRIES[2:], NOW, NOW + 2)
+
+
+def test_a_new_log_says_when_it_was_begun(file: Path) -> None:
+    assert loaded(file, NOW) == ([], NOW, None)
+    assert loaded(file, NOW + 5) == ([], NOW, None)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all", b"SQLite format 3\x00" + b"\xff" * 5000])
+def test_a_damaged_file_is_set_aside(file: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    file.write_bytes(content)
+    assert loaded(file) == ([], NOW + 99, None)
+    if content:
+        assert file.with_name("events.db.damaged").read_bytes() == content
+        assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert loaded(file, NOW + 100) == ([], NOW + 99, None)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM notification WHERE number = 2",
+        "DELETE FROM fact",
+        "DROP TABLE notification",
+        "PRAGMA user_version = 7",
+    ],
+)
+async def test_a_file_that_says_too_little_is_set_aside(file: Path, damage: str) -> None:
+    await saved(file, Batch(ENTRIES, 1, None))
+    connection = sqlite3.connect(file)
+    connection.execute(damage)
+    connection.commit()
+    connection.close()
+    assert loaded(file) == ([], NOW + 99, None)
+
+
+async def test_without_a_file_the_log_is_in_memory(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "events.db.damaged" / "x").mkdir(parents=True)
+    (tmp_path / "events.db").mkdir()
+    log = EventLog(tmp_path / "events.db")
+    assert log.load(NOW).next == 1
+    assert not await log.save(Batch(ENTRIES, 1, None))
+    log.close()
+    assert "in memory only" in caplog.text
+
+
+async def test_a_disk_that_refuses_is_said_once(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    log = EventLog(file)
+    log.load(NOW)
+    other = sqlite3.connect(file)
+    other.execute("DROP TABLE notification")
+    assert not await log.save(Batch(ENTRIES[:1], 1, None))
+    assert not await log.save(Batch(ENTRIES[:2], 1, None))
+    assert len(caplog.records) == 1
+    other.execute("CREATE TABLE notification (number INTEGER PRIMARY KEY, time REAL, content BLOB) STRICT")
+    other.close()
+    assert await log.save(Batch(ENTRIES, 1, None))
+    assert len(caplog.records) == 2
+    log.close()
+    assert loaded(file)[0] == ENTRIES
