@@ -90,7 +90,11 @@ class _Device:
         first = await self._first_configuration()
         loaded = await boot.load(self._model, disk, first, _boot_id(), with_startup=configuration.startup)
         parts = Parts(self._model, disk, self._vault, Access(configuration.first_user.name), self._backend)
-        return Datastores(parts, loaded.running, loaded.startup, with_startup=configuration.startup)
+        for event in loaded.events:
+            parts.observe(event)
+        return Datastores(
+            parts, loaded.running, loaded.startup, with_startup=configuration.startup, pending=loaded.pending
+        )
 
     async def _first_configuration(self) -> etree._Element:
         user = self._configuration.first_user
@@ -126,6 +130,7 @@ class _Device:
             with contextlib.suppress(asyncio.CancelledError):
                 await leases
             await server.stop()
+            await datastores.stop()
             await engine.stop()
             await link
 

@@ -136,6 +136,7 @@ class Sessions:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
+        await self._service.datastores.settled()
         return True
 
     async def end_all(self) -> None:

@@ -22,7 +22,9 @@ class SessionsInReach(Protocol):
     """The sessions, as far as operations reach for them."""
 
     async def kill(self, session_id: int, by: int) -> bool:
-        """End another session and wait until its locks are released; False if there is none of that id."""
+        """End another session and wait until its locks are released and its confirmed commit is undone; False if there
+        is none of that id.
+        """
 
     def netconf_state(self) -> etree._Element:
         """Return a tree that holds ietf-netconf-monitoring's netconf-state."""
