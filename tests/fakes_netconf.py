@@ -60,7 +60,7 @@ class MemoryDisk:
     def __init__(self) -> None:
         self.contents: dict[str, bytes | None] = {}
 
-    async def save(self, contents: Mapping[str, bytes | None], facts: Mapping[str, str] | None = None) -> None:
+    async def save(self, contents: Mapping[str, bytes | None], facts: Mapping[str, str | None] | None = None) -> None:
         self.contents.update(contents)
 
 
@@ -71,6 +71,9 @@ class AgreeingBackend:
         self.applied = 0
 
     def prepare(self, old: etree._Element, new: etree._Element, changes: Any) -> AgreeingBackend:
+        return self
+
+    def reinstate(self, new: etree._Element) -> AgreeingBackend:
         return self
 
     def apply(self) -> None:

@@ -33,7 +33,7 @@ IMPLEMENTED: list[tuple[str, str, list[str]]] = [
     (
         "ietf-netconf",
         "2011-06-01",
-        ["candidate", "rollback-on-error", "startup", "validate", "writable-running", "xpath"],
+        ["candidate", "confirmed-commit", "rollback-on-error", "startup", "validate", "writable-running", "xpath"],
     ),
     ("ietf-netconf-monitoring", "2010-10-04", []),
     ("ietf-netconf-notifications", "2012-02-06", []),

@@ -104,7 +104,11 @@ class _Device:
         loaded = await boot.load(self._model, disk, first, _boot_id(), with_startup=configuration.startup)
         rules = Access(self._model)
         parts = Parts(self._model, disk, self._vault, rules, self._backend, self._told.of_datastores)
-        return Datastores(parts, loaded.running, loaded.startup, with_startup=configuration.startup)
+        for event in loaded.events:
+            parts.observe(event)
+        return Datastores(
+            parts, loaded.running, loaded.startup, with_startup=configuration.startup, pending=loaded.pending
+        )
 
     async def _first_configuration(self) -> etree._Element:
         user = self._configuration.first_user
@@ -142,6 +146,7 @@ class _Device:
             with contextlib.suppress(asyncio.CancelledError):
                 await leases
             await server.stop()
+            await datastores.stop()
             await engine.stop()
             await link
 

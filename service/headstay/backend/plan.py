@@ -90,6 +90,13 @@ class Backend:
         A secret that does not open must not be left out, which might connect the device without its password: the link
         stays down instead, and the daemon still serves NETCONF so that the secret can be set again.
         """
+        self._configured, self._incomplete = self._readable(running)
+        self._use = dhcp_use_of(self._model.schema, running)
+        self._in_force = self._with_lease(self._configured, self._use)
+        return self._in_force
+
+    def _readable(self, running: etree._Element) -> tuple[Settings, bool]:
+        """Return the settings of a configuration that is not asked for its consent, and whether secrets are missing."""
         unreadable: list[str] = []
 
         def open_or_note(leaf: SchemaNode, element: etree._Element) -> str:
@@ -102,11 +109,7 @@ class Backend:
         settings = settings_of(self._model.schema, running, open_or_note)
         for path in unreadable:
             _log.error("the secret %s cannot be decrypted; the cloud connection stays down until it is set again", path)
-        self._incomplete = bool(unreadable)
-        self._configured = replace(settings, enabled=False) if unreadable else settings
-        self._use = dhcp_use_of(self._model.schema, running)
-        self._in_force = self._with_lease(self._configured, self._use)
-        return self._in_force
+        return (replace(settings, enabled=False), True) if unreadable else (settings, False)
 
     def prepare(self, old: etree._Element, new: etree._Element, changes: Sequence[Change]) -> Plan:
         """Return the plan for a commit, or raise InvalidValue if the engine could not take over the new settings."""
@@ -117,13 +120,22 @@ class Backend:
         # After a start without a secret, the engine lacks more than this commit changes.
         actions = _actions(settings, set(RULES.values())) if self._incomplete else plan_of(settings, changes)
         actions += actions_between(_applied(actions, self._in_force), settings)  # what a lease adds to it, or takes
-        plan = Plan(actions, partial(self._take_over, configured, use))
+        plan = Plan(actions, partial(self._take_over, configured, use, False))
         if any(isinstance(action, SetTls) for action in plan.actions):
             self._check_tls(settings, new)
         return plan
 
-    def _take_over(self, configured: Settings, use: DhcpUse, actions: Iterable[Action]) -> None:
-        self._incomplete = False
+    def reinstate(self, new: etree._Element) -> Plan:
+        """Return the plan for a configuration that was in force before. Refuses nothing: a secret that does not open
+        leaves the link down, as at start.
+        """
+        configured, incomplete = self._readable(new)
+        use = dhcp_use_of(self._model.schema, new)
+        actions = _actions(self._with_lease(configured, use), set(RULES.values()))
+        return Plan(actions, partial(self._take_over, configured, use, incomplete))
+
+    def _take_over(self, configured: Settings, use: DhcpUse, incomplete: bool, actions: Iterable[Action]) -> None:
+        self._incomplete = incomplete
         self._bring(configured, use, tuple(actions))
 
     def _bring(self, configured: Settings, use: DhcpUse, actions: tuple[Action, ...]) -> None:

@@ -1,21 +1,31 @@
 """What the device comes up with: the last commit, the startup configuration after a new boot, or the first user.
 
-Owns the choice (running is non-volatile; startup counts only where it is enabled) and the checks of what was stored.
+Owns the choice (running is non-volatile; startup counts only where it is enabled; a confirmed commit that has not been
+confirmed is undone unless it may outlive the daemon) and the checks of what was stored.
 """
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from lxml import etree
 
 from headstay import xml
+from headstay.datastore import confirmed
 from headstay.datastore.access import NACM
+from headstay.datastore.confirmed import Pending
+from headstay.datastore.confirming import boottime
+from headstay.datastore.difference import difference
 from headstay.datastore.disk import Disk
 from headstay.datastore.edit import edited
+from headstay.datastore.events import ConfigChange, ConfirmedCommit, ConfirmEvent, DatastoreEvent
 from headstay.datastore.model import DATA, Model
 from headstay.errors import NetconfError, RpcErrors, StartupError
+
+_log = logging.getLogger(__name__)
 
 BOOT_ID = "boot-id"
 
@@ -26,32 +36,75 @@ class Boot:
 
     running: etree._Element
     startup: etree._Element | None
+    pending: Pending | None = None
+    """The confirmed commit that still waits to be confirmed."""
+    events: tuple[DatastoreEvent, ...] = field(default=())
+    """What the start itself has done to the datastores."""
 
 
-async def load(model: Model, disk: Disk, initial: etree._Element, boot_id: str, *, with_startup: bool) -> Boot:
+async def load(
+    model: Model,
+    disk: Disk,
+    initial: etree._Element,
+    boot_id: str,
+    *,
+    with_startup: bool,
+    clock: Callable[[], float] = boottime,
+) -> Boot:
     """Return the trees to start with; running is on disk when this returns.
 
-    `initial` is an edit that makes a first configuration; `boot_id` tells one boot of the kernel from another. A
-    configuration without any access control gets that of `initial`: nobody but root could change it otherwise. Raises
-    StartupError if what is stored does not obey the model, or the disk refuses.
+    `initial` is an edit that makes a first configuration; `boot_id` tells one boot of the kernel from another, and
+    `clock` counts from it. A configuration without any access control gets that of `initial`: nobody but root could
+    change it otherwise. Raises StartupError if what is stored does not obey the model, or the disk refuses.
     """
-    stored = disk.load()
-    new_boot = disk.facts().get(BOOT_ID) != boot_id
+    stored, facts = disk.load(), disk.facts()
+    new_boot = facts.get(BOOT_ID) != boot_id
     startup = _tree(model, stored["startup"], "startup") if with_startup and "startup" in stored else None
+    pending = _pending(model, stored, facts)
+    end = None if pending is None else confirmed.end_at_start(pending, clock(), new_boot=new_boot)
     if new_boot and startup is not None:
         running = startup
+    elif pending is not None and end is not None:
+        running = pending.before
     elif "running" in stored:
         running = _tree(model, stored["running"], "running")
     else:
         running = _checked(model, initial, "device.toml")
     running = _with_access_control(model, running, initial)
     content = xml.serialise(running)
-    if new_boot or stored.get("running") != content:
+    still_pending = pending if end is None else None
+    if new_boot or end is not None or stored.get("running") != content:
+        contents, noted = confirmed.record(still_pending)
         try:
-            await disk.save({"running": content}, {BOOT_ID: boot_id})
+            await disk.save({"running": content, **contents}, {BOOT_ID: boot_id, **noted})
         except NetconfError as error:
             raise StartupError(error.message) from None
-    return Boot(running, startup)
+    events = () if end is None else _undone(model, stored, running, end)
+    return Boot(running, startup, still_pending, events)
+
+
+def _pending(model: Model, stored: Mapping[str, bytes], facts: Mapping[str, str]) -> Pending | None:
+    fact = confirmed.stored(facts)
+    if fact is None or confirmed.BEFORE not in stored:
+        return None
+    before = _tree(model, stored[confirmed.BEFORE], "earlier")
+    try:
+        return confirmed.restored(before, fact)
+    except ValueError:
+        raise StartupError("what is stored of a confirmed commit is damaged") from None
+
+
+def _undone(
+    model: Model, stored: Mapping[str, bytes], running: etree._Element, end: ConfirmEvent
+) -> tuple[DatastoreEvent, ...]:
+    """Return what to tell of a confirmed commit that the start has undone."""
+    _log.warning("a commit was never confirmed; the configuration from before it is in force again")
+    told = ConfirmedCommit(None, end)
+    try:
+        changes = difference(model.schema, _tree(model, stored["running"], "running"), running)
+    except StartupError:  # what was undone does not matter any more
+        return (told,)
+    return (ConfigChange(None, "running", tuple(changes)), told) if changes else (told,)
 
 
 def _with_access_control(model: Model, running: etree._Element, initial: etree._Element) -> etree._Element:

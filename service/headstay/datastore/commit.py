@@ -1,11 +1,13 @@
 """The transaction that brings a new running configuration into force: validate, compare, prepare, save, swap, apply.
 
-Everything that may refuse does so before anything has changed. Knows the backend only as the protocols below.
+Everything that may refuse does so before anything has changed. The way back, which nothing may refuse, stands here too.
+Knows the backend only as the protocols below.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -13,6 +15,9 @@ from lxml import etree
 
 from headstay.datastore.difference import Change, difference
 from headstay.datastore.model import Model
+from headstay.errors import NetconfError
+
+_log = logging.getLogger(__name__)
 
 
 class Prepared(Protocol):
@@ -27,6 +32,9 @@ class Backend(Protocol):
 
     def prepare(self, old: etree._Element, new: etree._Element, changes: Sequence[Change]) -> Prepared:
         """Agree to a change, or raise a NetconfError; nothing has happened then. Pure: it runs in a thread."""
+
+    def reinstate(self, new: etree._Element) -> Prepared:
+        """Agree to a configuration that was in force before. Cannot refuse. Pure: it runs in a thread."""
 
 
 async def bring_into_force(
@@ -48,9 +56,40 @@ async def bring_into_force(
     return changes
 
 
+async def bring_back(
+    model: Model,
+    backend: Backend,
+    present: etree._Element,
+    earlier: etree._Element,
+    install: Callable[[], Awaitable[None]],
+) -> Sequence[Change]:
+    """Run the transaction back to a configuration that was in force before. Returns what changed, as above.
+
+    Only `install` may refuse. The caller holds the commit turn.
+    """
+    changes, prepared = await asyncio.to_thread(_consent, model, backend, present, earlier)
+    if prepared is not None:
+        await install()
+        prepared.apply()
+    return changes
+
+
 def _agree(
     model: Model, backend: Backend, old: etree._Element, new: etree._Element
 ) -> tuple[Sequence[Change], Prepared | None]:
     model.validate(new)
     changes = difference(model.schema, old, new)
     return changes, backend.prepare(old, new, changes) if changes else None
+
+
+def _consent(
+    model: Model, backend: Backend, present: etree._Element, earlier: etree._Element
+) -> tuple[Sequence[Change], Prepared | None]:
+    changes = difference(model.schema, present, earlier)
+    if not changes:
+        return changes, None
+    try:
+        return changes, backend.prepare(present, earlier, changes)
+    except NetconfError as error:
+        _log.error("the configuration from before a confirmed commit comes back although: %s", error.message)
+        return changes, backend.reinstate(earlier)

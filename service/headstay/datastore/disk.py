@@ -52,8 +52,8 @@ class Disk:
         """Return the small facts saved beside the datastores. Raises StartupError."""
         return dict(self._now("SELECT name, value FROM fact"))
 
-    async def save(self, contents: Mapping[str, bytes | None], facts: Mapping[str, str] | None = None) -> None:
-        """Save datastores (None: delete) and facts in one transaction; durable when this returns.
+    async def save(self, contents: Mapping[str, bytes | None], facts: Mapping[str, str | None] | None = None) -> None:
+        """Save datastores and facts (None: delete) in one transaction; durable when this returns.
 
         Raises OperationFailed if the disk refuses; then nothing was saved.
         """
@@ -76,7 +76,7 @@ class Disk:
         except sqlite3.Error as error:
             raise StartupError(f"the datastore {self._file} cannot be read: {error}") from None
 
-    def _save(self, contents: Mapping[str, bytes | None], facts: Mapping[str, str]) -> None:
+    def _save(self, contents: Mapping[str, bytes | None], facts: Mapping[str, str | None]) -> None:
         with self._connection:
             for name, content in contents.items():
                 if content is None:
@@ -87,10 +87,14 @@ class Disk:
                         " ON CONFLICT (name) DO UPDATE SET content = excluded.content, saved_at = excluded.saved_at",
                         (name, content),
                     )
-            self._connection.executemany(
-                "INSERT INTO fact VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                list(facts.items()),
-            )
+            for name, value in facts.items():
+                if value is None:
+                    self._connection.execute("DELETE FROM fact WHERE name = ?", (name,))
+                else:
+                    self._connection.execute(
+                        "INSERT INTO fact VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                        (name, value),
+                    )
 
 
 def _open(file: Path) -> sqlite3.Connection:

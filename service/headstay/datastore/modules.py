@@ -28,7 +28,7 @@ MODULES = (
     ModuleUse("headstay-deviations"),
     ModuleUse(
         "ietf-netconf",
-        features=("writable-running", "candidate", "rollback-on-error", "validate", "xpath"),
+        features=("writable-running", "candidate", "confirmed-commit", "rollback-on-error", "validate", "xpath"),
     ),
     ModuleUse("ietf-netconf-monitoring"),
     ModuleUse("ietf-netconf-with-defaults"),

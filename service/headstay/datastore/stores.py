@@ -1,8 +1,8 @@
 """The datastores: running, candidate and startup, their locks, and the one turn in which running changes.
 
 Readers get published trees at any time; writers take turns. Running is non-volatile: what a commit has installed is on
-disk. Owns locking and the life of the candidate (RFC 6241 sections 7.5, 8.3 and 8.7); knows no session but its id and
-no message.
+disk. Owns locking and the life of the candidate (RFC 6241 sections 7.5, 8.3 and 8.7); `confirmed` decides what
+becomes of a confirmed commit, and it is carried out here. Knows no session but its id and no message.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import enum
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,9 +18,11 @@ from typing import Literal
 from lxml import etree
 
 from headstay import xml
-from headstay.datastore import overlay
+from headstay.datastore import confirmed, overlay
 from headstay.datastore.access import Access, Requester
-from headstay.datastore.commit import Backend, bring_into_force
+from headstay.datastore.commit import Backend, bring_back, bring_into_force
+from headstay.datastore.confirmed import CancelCommit, Commit, CommitRequest, Install, Pending, Procedure, RollBack
+from headstay.datastore.confirming import Confirming, boottime
 from headstay.datastore.defaults import BASIC_MODE, DefaultsMode, with_defaults
 from headstay.datastore.difference import Change, difference
 from headstay.datastore.disk import Disk
@@ -29,6 +32,8 @@ from headstay.datastore.model import Model
 from headstay.datastore.operational import operational
 from headstay.datastore.secrets import Vault, protected, without_clear_secrets
 from headstay.errors import ErrorInfo, InUse, InvalidValue, LockDenied, NetconfError, OperationFailed, RpcErrors
+
+_log = logging.getLogger(__name__)
 
 
 class Name(enum.Enum):
@@ -58,6 +63,8 @@ class Parts:
     backend: Backend
     observe: Callable[[DatastoreEvent], None] = lambda _: None
     """Called in the loop's thread after what it tells of is in force and durable; never waits, never raises."""
+    clock: Callable[[], float] = boottime
+    """Seconds; a clock that never jumps and that runs while the device is suspended."""
 
 
 class Datastores:
@@ -68,9 +75,15 @@ class Datastores:
     """
 
     def __init__(
-        self, parts: Parts, running: etree._Element, startup: etree._Element | None, *, with_startup: bool
+        self,
+        parts: Parts,
+        running: etree._Element,
+        startup: etree._Element | None,
+        *,
+        with_startup: bool,
+        pending: Pending | None = None,
     ) -> None:
-        """Take over trees that `boot.load` has read and checked."""
+        """Take over trees that `boot.load` has read and checked, and the confirmed commit that it has found."""
         self.model = parts.model
         self.access = parts.access
         self._parts = parts
@@ -80,6 +93,11 @@ class Datastores:
         self._with_startup = with_startup
         self._locks: dict[Name, Lock] = {}
         self._turn = asyncio.Lock()
+        self._confirming = Confirming(Procedure(pending), self._turn, self._perform, parts.observe, parts.clock)
+
+    async def stop(self) -> None:
+        """Finish what ended sessions have left to undo. Call it when all sessions have ended."""
+        await self._confirming.stop()
 
     # reading
 
@@ -211,15 +229,26 @@ class Datastores:
             tree = await self._source(source)
             await asyncio.to_thread(self.model.validate, tree)
 
-    async def commit(self, requester: Requester) -> None:
-        """Make the candidate the running configuration (RFC 6241 section 8.3.4.1). Durable when this returns."""
+    async def commit(self, requester: Requester, request: CommitRequest = CommitRequest()) -> None:  # noqa: B008 - frozen
+        """Make the candidate the running configuration, for good or until it is undone (RFC 6241 sections 8.3.4.1 and
+        8.4). Durable when this returns. Raises NetconfError; then nothing changed, and what was pending still is.
+        """
         async with self._turn:
-            self._free_for(requester, Name.RUNNING)
-            self._free_for(requester, Name.CANDIDATE)
+            self._unlocked_for(requester, Name.RUNNING)
+            self._unlocked_for(requester, Name.CANDIDATE)
             if self._candidate is not None:
                 await self.access.authorize_changes(requester, self._running, self._running, self._candidate)
-                await self._install(requester, Name.RUNNING, self._candidate)
-                self._candidate = None
+            await self._confirming.take(Commit(requester, request, self._running))
+
+    async def cancel_commit(self, requester: Requester, persist_id: str | None = None) -> None:
+        """Undo the confirmed commit that is pending (RFC 6241 section 8.4.4.1). Raises NetconfError; it stays then."""
+        async with self._turn:
+            self._unlocked_for(requester, Name.RUNNING)
+            await self._confirming.take(CancelCommit(requester, persist_id))
+
+    async def check_time(self) -> None:
+        """Undo a confirmed commit whose time is over. Its own timer does this too."""
+        await self._confirming.check_time()
 
     async def discard(self, requester: Requester) -> None:
         """Make the candidate follow running again (RFC 6241 section 8.3.4.2)."""
@@ -251,6 +280,8 @@ class Datastores:
                     "the candidate has changes that are neither committed nor discarded; discard-changes drops them",
                     info=[ErrorInfo("session-id", "0")],
                 )
+            if name is Name.RUNNING:
+                self._confirming.procedure.lockable_by(requester)
             self._locks[name] = Lock(requester.session_id, datetime.datetime.now(datetime.UTC))
 
     async def unlock(self, requester: Requester, name: Name) -> None:
@@ -263,9 +294,14 @@ class Datastores:
             self._release(name)
 
     def session_ended(self, session_id: int) -> None:
-        """Release what a session held."""
+        """Release what a session held, and begin to undo what does not outlive it; `settled` waits for that."""
         for name in [name for name, lock in self._locks.items() if lock.session_id == session_id]:
             self._release(name)
+        self._confirming.session_ended(session_id)
+
+    async def settled(self) -> None:
+        """Wait until nothing is left to undo for sessions that have ended."""
+        await self._confirming.settled()
 
     def _release(self, name: Name) -> None:
         del self._locks[name]
@@ -279,6 +315,11 @@ class Datastores:
             raise InvalidValue(f"this device has no {name.value} datastore")
 
     def _free_for(self, requester: Requester, name: Name) -> None:
+        self._unlocked_for(requester, name)
+        if name is Name.RUNNING:
+            self._confirming.procedure.free_for(requester)
+
+    def _unlocked_for(self, requester: Requester, name: Name) -> None:
         self._known(name)
         held = self._locks.get(name)
         if held is not None and held.session_id != requester.session_id:
@@ -314,16 +355,64 @@ class Datastores:
                 changes = await asyncio.to_thread(difference, self.model.schema, old, tree)
                 self._tell_of(requester, "startup", changes)
             case Name.RUNNING:
+                await self._replace_running(requester, tree, self._confirming.procedure.pending)
 
-                async def install() -> None:
-                    await self._parts.disk.save({Name.RUNNING.value: xml.serialise(tree)})
-                    self._running = tree
+    async def _replace_running(self, requester: Requester, tree: etree._Element, pending: Pending | None) -> None:
+        """Bring a tree into force, and store with it what is pending then."""
 
-                done = await bring_into_force(self.model, self._parts.backend, self._running, tree, install)
-                self._tell_of(requester, "running", done)
+        async def install() -> None:
+            contents, facts = confirmed.record(pending)
+            await self._parts.disk.save({Name.RUNNING.value: xml.serialise(tree), **contents}, facts)
+            self._running = tree
+
+        done = await bring_into_force(self.model, self._parts.backend, self._running, tree, install)
+        if not done:
+            await self._note(pending)
+        self._tell_of(requester, "running", done)
+
+    async def _note(self, pending: Pending | None) -> None:
+        """Store what is pending, if it is something else than before."""
+        if pending is not self._confirming.procedure.pending:
+            await self._parts.disk.save(*confirmed.record(pending))
 
     def _tell_of(
-        self, requester: Requester, datastore: Literal["running", "startup"], changes: Sequence[Change]
+        self, requester: Requester | None, datastore: Literal["running", "startup"], changes: Sequence[Change]
     ) -> None:
         if changes:
             self._parts.observe(ConfigChange(requester, datastore, tuple(changes)))
+
+    # what a confirmed commit asks for, within the turn
+
+    async def _perform(self, effect: Install | RollBack) -> None:
+        match effect:
+            case Install(requester, pending):
+                if self._candidate is not None:
+                    await self._replace_running(requester, self._candidate, pending)
+                    self._candidate = None
+                else:
+                    await self._note(pending)
+            case RollBack():
+                await self._roll_back(effect)
+
+    async def _roll_back(self, effect: RollBack) -> None:
+        contents, facts = confirmed.record(None)
+
+        async def save(running: Mapping[str, bytes]) -> None:
+            try:
+                await self._parts.disk.save({**running, **contents}, facts)
+            except NetconfError as error:
+                if effect.requester is not None:
+                    raise
+                # What is stored undoes itself at the next start, so the way back is safe without the disk.
+                _log.error("a confirmed commit is undone, but not on disk: %s", error.message)
+
+        async def install() -> None:
+            await save({Name.RUNNING.value: xml.serialise(effect.tree)})
+            self._running = effect.tree
+
+        done = await bring_back(self.model, self._parts.backend, self._running, effect.tree, install)
+        if not done:
+            await save({})
+        if self._candidate is not None and await asyncio.to_thread(self._is_running, self._candidate):
+            self._candidate = None
+        self._tell_of(effect.requester, "running", done)

@@ -26,6 +26,8 @@ def capabilities(modules: Sequence[Module], datastores: Collection[Name]) -> tup
         BASE_1_1,
         f"{_CAPABILITY}writable-running:1.0",
         f"{_CAPABILITY}candidate:1.0",
+        f"{_CAPABILITY}confirmed-commit:1.0",
+        f"{_CAPABILITY}confirmed-commit:1.1",
         f"{_CAPABILITY}rollback-on-error:1.0",
         f"{_CAPABILITY}validate:1.0",
         f"{_CAPABILITY}validate:1.1",

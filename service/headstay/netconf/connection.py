@@ -28,6 +28,7 @@ from headstay.netconf.session import (
     Replied,
     Send,
     Session,
+    Subscribed,
     Termination,
     Tick,
 )
@@ -107,6 +108,10 @@ class Connection:
     def writable(self) -> bool:
         """Whether the client reads what it was sent."""
         return self._writable.is_set()
+
+    def subscribed(self) -> None:
+        """Note that the session has subscribed to notifications."""
+        self._handle(Subscribed())
 
     def notify(self, message: bytes) -> None:
         """Send a notification, between two other messages."""

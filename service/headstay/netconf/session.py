@@ -86,6 +86,11 @@ class Replied:
 
 
 @dataclass(frozen=True, slots=True)
+class Subscribed:
+    """The session has subscribed to notifications: from now on it may have nothing to say for as long as it likes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Notified:
     """There is a notification for a session that has subscribed."""
 
@@ -106,7 +111,7 @@ class Tick:
     """The time of `deadline` may have come."""
 
 
-Input = Opened | Octets | PeerClosed | Lost | Replied | Notified | Killed | Tick
+Input = Opened | Octets | PeerClosed | Lost | Replied | Subscribed | Notified | Killed | Tick
 
 
 # effects
@@ -154,6 +159,7 @@ class Session:
         self._quiet_since = 0.0
         """When the session opened, or a request or its reply last went by."""
         self._peer_closed = False
+        self._subscribed = False
         self._opening = b""
         """The start tag of the reply to the rpc that runs."""
 
@@ -172,7 +178,7 @@ class Session:
         match self._state:
             case State.GREETING:
                 return self._quiet_since + self._limits.hello_timeout
-            case State.READY if self._limits.idle_timeout:
+            case State.READY if self._limits.idle_timeout and not self._subscribed:
                 return self._quiet_since + self._limits.idle_timeout
         return None
 
@@ -217,6 +223,10 @@ class Session:
         if isinstance(input.outcome, Reply) and input.outcome.ends_session:
             return [*effects, *self._end(Termination.CLOSED, "closed by its client")]
         return effects + self._go_on(self._deframer.messages())
+
+    def _subscribe(self, _input: Subscribed, _now: float) -> list[Effect]:
+        self._subscribed = True
+        return []
 
     def _notify(self, input: Notified, _now: float) -> list[Effect]:
         self.counters.out_notifications += 1
@@ -318,6 +328,8 @@ TRANSITIONS: Final[Mapping[tuple[State, type], _Transition]] = {
     **{(State.GREETING, kind): transition for kind, transition in _WHILE_OPEN.items()},
     **{(State.READY, kind): transition for kind, transition in _WHILE_OPEN.items()},
     **{(State.RUNNING, kind): transition for kind, transition in _WHILE_OPEN.items()},
+    (State.READY, Subscribed): Session._subscribe,
+    (State.RUNNING, Subscribed): Session._subscribe,
     (State.READY, Notified): Session._notify,
     (State.RUNNING, Notified): Session._notify,
     (State.RUNNING, Replied): Session._reply,

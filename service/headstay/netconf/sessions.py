@@ -125,6 +125,7 @@ class Sessions:
     def subscribe(self, session_id: int, subscription: Subscription) -> None:
         """Begin with the subscription of a session that has been told so."""
         if (live := self._live.get(session_id)) is not None:
+            live.connection.subscribed()
             self.notifications.subscribe(session_id, subscription, ready=live.connection.writable)
 
     def notify(self, session_id: int, message: bytes) -> None:
@@ -151,6 +152,7 @@ class Sessions:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
+        await self._service.datastores.settled()
         return True
 
     async def over(self, session_id: int) -> None:

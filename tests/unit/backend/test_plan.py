@@ -216,3 +216,28 @@ def test_while_a_secret_does_not_open_a_commit_that_keeps_it_is_refused() -> Non
         planned(broken, f"{broken}<ping-interval>10</ping-interval>", backend)
     plan = planned(broken, "<server><domain>a</domain></server>", backend)
     assert SetPassword(None, Source.NONE) in plan.actions
+
+
+# the way back -----------------------------------------------------------------------------------------
+
+
+def test_what_was_in_force_before_is_not_refused(caplog: pytest.LogCaptureFixture) -> None:
+    """As after a start with it: a secret that does not open keeps the link down, everything else is as configured."""
+    content = "<server><domain>a</domain><password>{}</password></server>"
+    broken, mended = tree(content.format("$aes-256-gcm$AAAA")), tree(content.format(sealed("x")))
+    backend, performed = Backend(device_model(), VAULT), list[Action]()
+    backend.performs_with(performed.extend)
+    started = backend.settings(mended)
+    plan = backend.reinstate(broken)
+    assert performed == []
+    plan.apply()
+    settings = started
+    for action in performed:
+        settings = action.applied_to(settings)
+    assert settings == Backend(device_model(), VAULT).settings(broken)
+    assert not settings.enabled
+    performed.clear()
+    planned(content.format("$aes-256-gcm$AAAA"), content.format(sealed("x")), backend).apply()
+    for action in performed:
+        settings = action.applied_to(settings)
+    assert settings == started

@@ -11,6 +11,7 @@ from lxml import etree
 from headstay import xml
 from headstay.datastore import boot
 from headstay.datastore.boot import Boot
+from headstay.datastore.confirmed import BEFORE, FACT, Pending, record
 from headstay.datastore.disk import Disk
 from headstay.errors import OperationFailed, StartupError
 from models import config, device_model, hcm, made, text, values
@@ -173,3 +174,64 @@ async def test_a_restart_that_changes_nothing_does_not_write(disk: Disk, monkeyp
     assert text(again.running) == text(first.running)
     with pytest.raises(StartupError, match="full"):
         await load(disk, "next-boot")
+
+
+# a confirmed commit that is pending ------------------------------------------------------------------
+
+
+async def store_pending(disk: Disk, persist: str | None = "digest", running: bytes | None = None) -> None:
+    before = made(device_model(), hcm("<ping-interval>20</ping-interval>"))
+    contents, facts = record(Pending(before, 600.0, persist))
+    await disk.save({"running": running or octets(30), **contents}, {"boot-id": "this-boot", **facts})
+
+
+async def load_at(disk: Disk, now: float, boot_id: str = "this-boot") -> Boot:
+    return await boot.load(device_model(), disk, INITIAL, boot_id, with_startup=False, clock=lambda: now)
+
+
+async def test_a_persistent_confirmed_commit_goes_on(disk: Disk) -> None:
+    await store_pending(disk)
+    before = disk.load()
+    loaded = await load_at(disk, 599.0)
+    assert interval(loaded.running) == "30"
+    assert loaded.pending is not None
+    assert (interval(loaded.pending.before), loaded.pending.due, loaded.pending.persist) == ("20", 600.0, "digest")
+    assert loaded.events == ()
+    assert disk.load() == before
+
+
+@pytest.mark.parametrize(
+    ("persist", "now", "boot_id", "event"),
+    [
+        ("digest", 600.0, "this-boot", "timeout"),
+        ("digest", 1.0, "next-boot", "cancel"),
+        (None, 1.0, "this-boot", "cancel"),
+    ],
+)
+async def test_any_other_is_undone(disk: Disk, persist: str | None, now: float, boot_id: str, event: str) -> None:
+    await store_pending(disk, persist)
+    loaded = await load_at(disk, now, boot_id)
+    assert (interval(loaded.running), loaded.pending) == ("20", None)
+    change, told = loaded.events
+    assert [made_.node.name for made_ in change.changes] == ["ping-interval"]  # type: ignore[union-attr]
+    assert told.confirm_event.value == event  # type: ignore[union-attr]
+    assert disk.load() == {"running": octets(20)}
+    assert FACT not in disk.facts()
+
+
+async def test_what_is_undone_need_not_obey_the_model(disk: Disk) -> None:
+    await store_pending(disk, None, running=b"<data")
+    loaded = await load_at(disk, 1.0)
+    assert interval(loaded.running) == "20"
+    assert len(loaded.events) == 1
+
+
+async def test_a_damaged_confirmed_commit_stops_the_start(disk: Disk) -> None:
+    await store_pending(disk)
+    await disk.save({}, {FACT: "{"})
+    with pytest.raises(StartupError, match="confirmed commit is damaged"):
+        await load_at(disk, 1.0)
+    await store_pending(disk)
+    await disk.save({BEFORE: b"<data"})
+    with pytest.raises(StartupError, match="earlier configuration is damaged"):
+        await load_at(disk, 1.0)

@@ -85,10 +85,16 @@ async def test_a_save_that_fails_saves_nothing(disk: Disk) -> None:
     assert disk.load() == {"running": b"new"}
 
 
+async def test_a_fact_is_deleted(disk: Disk, file: Path) -> None:
+    await disk.save({}, {"one": "1", "two": "2"})
+    await disk.save({}, {"one": None, "three": None})
+    assert disk.facts() == {"two": "2"}
+
+
 async def test_a_save_is_whole_or_not_at_all(disk: Disk) -> None:
     await disk.save({"running": b"old"})
     with pytest.raises(OperationFailed):
-        await disk.save({"running": b"new"}, {"boot-id": None})  # type: ignore[dict-item]
+        await disk.save({"running": b"new"}, {"boot-id": 1, "no-such-type": object()})  # type: ignore[dict-item]
     assert disk.load() == {"running": b"old"}
 
 

@@ -188,8 +188,8 @@ async def test_running_is_on_disk_before_it_is_read(world: World, monkeypatch: p
     seen: list[tuple[str, list[list[str]]]] = []
     save = world.disk.save
 
-    async def watched(contents: dict[str, bytes | None]) -> None:
-        await save(contents)
+    async def watched(contents: dict[str, bytes | None], facts: dict[str, str | None]) -> None:
+        await save(contents, facts)
         seen.append((world.interval(RUNNING), list(world.engine.applied)))
 
     monkeypatch.setattr(world.disk, "save", watched)

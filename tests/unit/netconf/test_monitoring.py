@@ -157,6 +157,8 @@ def test_only_what_is_true_is_announced() -> None:
     assert [uri.rpartition("capability:")[2].partition("?")[0] for uri in announced] == [
         "writable-running:1.0",
         "candidate:1.0",
+        "confirmed-commit:1.0",
+        "confirmed-commit:1.1",
         "rollback-on-error:1.0",
         "validate:1.0",
         "validate:1.1",

@@ -181,7 +181,16 @@ WRONG = [
     (edit("candidate", 50, "<default-operation><x/></default-operation>"), "unknown-element", "x"),
     ("<copy-config><target><candidate/></target><source><candidate/></source></copy-config>", "invalid-value", None),
     ("<delete-config><target><running/></target></delete-config>", "unknown-element", "running"),
-    ("<commit><confirmed/></commit>", "unknown-element", "confirmed"),
+    ("<commit><comment/></commit>", "unknown-element", "comment"),
+    ("<commit><confirmed>yes</confirmed></commit>", "bad-element", "confirmed"),
+    ("<commit><confirm-timeout>5</confirm-timeout></commit>", "missing-element", "confirmed"),
+    ("<commit><persist>x</persist></commit>", "missing-element", "confirmed"),
+    *(
+        (f"<commit><confirmed/><confirm-timeout>{wrong}</confirm-timeout></commit>", "invalid-value", "confirm-timeout")
+        for wrong in ("0", "-1", "4294967296", "1.5", "0x10", "ten", "")
+    ),
+    ("<commit><persist-id/><persist-id/></commit>", "bad-element", "persist-id"),
+    ("<cancel-commit><persist/></cancel-commit>", "unknown-element", "persist"),
     ("<discard-changes><now/></discard-changes>", "unknown-element", "now"),
     ("<close-session><now/></close-session>", "unknown-element", "now"),
     ("<kill-session/>", "missing-element", "session-id"),
@@ -190,7 +199,6 @@ WRONG = [
     ("<kill-session><session-id>4294967296</session-id></kill-session>", "invalid-value", None),
     ("<kill-session><session-id>1</session-id></kill-session>", "invalid-value", None),
     ("<kill-session><session-id>99</session-id></kill-session>", "invalid-value", None),
-    ("<cancel-commit/>", "operation-not-supported", None),
     ("<no-such-operation/>", "operation-not-supported", None),
     (f'<get xmlns="{xml.HCM}"/>', "operation-not-supported", None),
     ('<get xmlns="urn:nowhere"/>', "unknown-namespace", "get"),

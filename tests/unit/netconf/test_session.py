@@ -31,6 +31,7 @@ from headstay.netconf.session import (
     Send,
     Session,
     State,
+    Subscribed,
     Termination,
     Tick,
     UnexpectedInput,
@@ -133,6 +134,13 @@ def test_an_idle_session_ends_once_its_time_is_over() -> None:
     assert session.handle(Tick(), 699) == []
     assert kinds(session.handle(Tick(), 700)) == [CloseTransport]
     assert session.termination is Termination.TIMEOUT
+
+
+def test_a_session_that_has_subscribed_may_be_idle() -> None:
+    talk = Talk(idle_timeout=100)
+    talk.session.handle(Subscribed(), 10)
+    assert talk.session.deadline() is None
+    assert talk.session.handle(Tick(), 1e9) == []
 
 
 def test_a_slow_hello_gets_no_more_time() -> None:
@@ -312,13 +320,14 @@ INPUTS: dict[type, Input] = {
     Lost: Lost(),
     Replied: Replied(OK),
     Killed: Killed(),
+    Subscribed: Subscribed(),
     Notified: Notified(b"<notification/>"),
     Tick: Tick(),
 }
 STEPS = st.lists(
     st.one_of(
         st.sampled_from([Opened(), PeerClosed(), Lost(), Replied(OK), Replied(DataExists("x")), Killed(), Tick()]),
-        st.just(Notified(b"<notification/>")),
+        st.sampled_from([Subscribed(), Notified(b"<notification/>")]),
         st.binary(max_size=20).map(Octets),
         st.sampled_from([frame(hello(*BOTH), Framing.END_OF_MESSAGE), frame(GET, Framing.CHUNKED)]).map(Octets),
     ),

@@ -10,6 +10,7 @@ from lxml import etree
 from fakes_netconf import BOTH, MOMENT, NC, MemoryChannel, hello, make_datastores, no_state
 from headstay import xml
 from headstay.datastore.access import Requester, Source
+from headstay.datastore.confirmed import CommitRequest
 from headstay.datastore.stores import Name
 from headstay.netconf.connection import Connection
 from headstay.netconf.framing import Framing, frame
@@ -141,6 +142,18 @@ async def test_the_killer_hears_of_it_only_when_the_locks_are_released() -> None
     assert await server.sessions.kill(first.session.session_id, by=second.session.session_id)
     assert not server.datastores.locks()
     assert not await server.sessions.kill(first.session.session_id, by=second.session.session_id)
+
+
+async def test_the_killer_hears_of_it_only_when_a_confirmed_commit_is_undone() -> None:
+    server = Server()
+    first, second = server.open(), server.open()
+    await server.datastores.commit(Requester("admin", 1, Source.DIRECT), CommitRequest(confirmed=True))
+    async with server.datastores._turn:  # another's write is under way
+        killing = asyncio.create_task(server.sessions.kill(first.session.session_id, by=second.session.session_id))
+        await settle()
+        assert not killing.done()
+    assert await killing
+    await server.datastores.lock(Requester("admin", 2, Source.DIRECT), Name.RUNNING)
 
 
 async def test_what_past_sessions_counted_stays_in_the_total() -> None:

@@ -65,6 +65,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     (xml.NETCONF, "copy-config"): editing.copy_config,
     (xml.NETCONF, "delete-config"): editing.delete_config,
     (xml.NETCONF, "commit"): candidate.commit,
+    (xml.NETCONF, "cancel-commit"): candidate.cancel_commit,
     (xml.NETCONF, "discard-changes"): candidate.discard_changes,
     (xml.NETCONF, "validate"): validate.validate,
     (xml.NETCONF, "lock"): locking.lock,

@@ -50,7 +50,9 @@ class SessionsInReach(Protocol):
         """Begin with the subscription of a session that has been told so."""
 
     async def kill(self, session_id: int, by: int) -> bool:
-        """End another session and wait until its locks are released; False if there is none of that id."""
+        """End another session and wait until its locks are released and its confirmed commit is undone; False if there
+        is none of that id.
+        """
 
     async def over(self, session_id: int) -> None:
         """Wait until nobody waits for a session's answers any more. Its last operation may still run."""
