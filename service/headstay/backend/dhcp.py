@@ -16,6 +16,7 @@ from typing import Protocol
 from headstay import xml
 from headstay.backend.plan import Backend
 from headstay.datastore.model import Model
+from headstay.datastore.schema import SchemaNode
 from headstay.datastore.secrets import SecretUnreadableError, Vault
 from headstay.dhcp import pending
 from headstay.dhcp.event import Client, LeaseEvent
@@ -32,6 +33,23 @@ LOOK_EVERY = 5.0
 _FACT = "dhcp-leases"
 _UPDATE = f"{{{xml.HCM}}}dhcp-update"
 """The RPC to whose leaf `password` a stored password is bound: it opens nowhere else."""
+
+
+def resealed(model: Model, facts: Mapping[str, str], old: Vault, new: Vault) -> dict[str, str]:
+    """Return the stored leases with their passwords under a new key; nothing if they cannot be read."""
+    leaf = _leaf(model)
+    try:
+        entries = json.loads(facts[_FACT])
+        for entry in entries:
+            if entry["password"] is not None:
+                entry["password"] = new.seal(old.open(entry["password"], leaf), leaf)
+    except (ValueError, KeyError, TypeError, SecretUnreadableError):
+        return {}  # a lease comes again by itself
+    return {_FACT: json.dumps(entries)}
+
+
+def _leaf(model: Model) -> SchemaNode:
+    return model.rpc(_UPDATE).children[f"{{{xml.HCM}}}password"]
 
 
 class Store(Protocol):
@@ -64,7 +82,7 @@ class Dhcp:
         self._leases = Leases()
         self._turn = asyncio.Lock()
         self._observe: Callable[[DhcpChange, float], None] = _nobody
-        self._leaf = model.rpc(_UPDATE).children[f"{{{xml.HCM}}}password"]
+        self._leaf = _leaf(model)
         now = clock()
         self._leases.restore(self._stored(), now.wall, now.monotonic)
         self._watch = NetworkdWatch(

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import getpass
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,12 +101,13 @@ def _run_rotate_key(arguments: argparse.Namespace) -> int:
 
 
 async def _rotate(directory: Path) -> int:
+    from headstay.backend.dhcp import resealed
     from headstay.datastore.disk import Disk
     from headstay.datastore.rotation import rotate
 
-    disk = Disk(directory / DATASTORE)
+    disk, model = Disk(directory / DATASTORE), _model()
     try:
-        return await rotate(_model().schema, disk, directory / SECRETS_KEY)
+        return await rotate(model.schema, disk, directory / SECRETS_KEY, partial(resealed, model))
     finally:
         disk.close()
 

@@ -14,7 +14,7 @@ file always opens every stored secret. The caller holds the state directory: no 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from lxml import etree
@@ -27,6 +27,9 @@ from headstay.errors import StartupError
 
 _log = logging.getLogger("headstay.datastore")
 
+Reseal = Callable[[Mapping[str, str], Vault, Vault], Mapping[str, str]]
+"""The facts on disk, the present key and the new one in; those facts that hold secrets, under the new key, out."""
+
 KEY_IN_FORCE = "secrets-key"
 """The fact that names the key of what is stored, by its fingerprint. There is none before the first rotation."""
 
@@ -36,8 +39,13 @@ def new_key_file(key_file: Path) -> Path:
     return key_file.with_name(f"{key_file.name}.new")
 
 
-async def rotate(schema: SchemaNode, disk: Disk, key_file: Path) -> int:
-    """Bring a new key into force. Returns how many secrets it has encrypted.
+def _no_facts(facts: Mapping[str, str], old: Vault, new: Vault) -> Mapping[str, str]:
+    del facts, old, new
+    return {}
+
+
+async def rotate(schema: SchemaNode, disk: Disk, key_file: Path, reseal: Reseal = _no_facts) -> int:
+    """Bring a new key into force. Returns how many secrets of the datastores it has encrypted.
 
     Raises SecretUnreadableError if the present key does not open all of them, OperationFailed or StartupError if a file
     or the disk refuses; the present key is in force then, as before.
@@ -45,7 +53,7 @@ async def rotate(schema: SchemaNode, disk: Disk, key_file: Path) -> int:
     settle(key_file, disk)
     old = Vault.existing(key_file)
     try:
-        return await store(schema, disk, old, begin(key_file))
+        return await store(schema, disk, old, begin(key_file), reseal)
     finally:
         settle(key_file, disk)
 
@@ -60,7 +68,7 @@ def begin(key_file: Path) -> Vault:
     return Vault.existing(new)
 
 
-async def store(schema: SchemaNode, disk: Disk, old: Vault, new: Vault) -> int:
+async def store(schema: SchemaNode, disk: Disk, old: Vault, new: Vault, reseal: Reseal = _no_facts) -> int:
     """Store everything encrypted under the new key, in one transaction. Returns how many secrets that was.
 
     Raises SecretUnreadableError, StartupError or OperationFailed; nothing is changed then.
@@ -79,7 +87,7 @@ async def store(schema: SchemaNode, disk: Disk, old: Vault, new: Vault) -> int:
         contents[name] = xml.serialise(tree)
     if unreadable:
         raise SecretUnreadableError(f"the present key does not open {', '.join(unreadable)}")
-    await disk.save(contents, {KEY_IN_FORCE: new.fingerprint})
+    await disk.save(contents, {**reseal(disk.facts(), old, new), KEY_IN_FORCE: new.fingerprint})
     return count
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from headstay.backend.dhcp import Dhcp
+from headstay.backend.dhcp import Dhcp, resealed
 from headstay.backend.plan import Backend
 from headstay.datastore.difference import difference
 from headstay.datastore.secrets import Vault
@@ -211,6 +211,22 @@ async def test_no_password_is_on_disk_or_in_a_log(
 def test_what_is_stored_and_damaged_is_left_behind(damage: str, store: FakeStore) -> None:
     store.kept["dhcp-leases"] = damage
     assert FakeDevice(store).dhcp.lease() is None
+
+
+async def test_a_new_key_keeps_the_lease(device: FakeDevice, store: FakeStore) -> None:
+    await device.dhcp.take(bound())
+    new = bytes([1]) * 32
+    changed = resealed(device_model(), store.kept, Vault(bytes(32)), Vault(new))
+    assert changed.keys() <= store.kept.keys()
+    assert "hunter2" not in str(changed)
+    store.kept |= changed
+    settings = FakeDevice(store, key=new).settings
+    assert (settings.password, settings.servers[0].domain) == ("hunter2", "cloud.example")
+
+
+@pytest.mark.parametrize("facts", [{}, {"dhcp-leases": "["}, {"dhcp-leases": "[{}]"}, {"dhcp-leases": "7"}])
+def test_a_new_key_leaves_alone_what_cannot_be_read(facts: dict[str, str]) -> None:
+    assert resealed(device_model(), facts, Vault(bytes(32)), Vault(bytes([1]) * 32)) == {}
 
 
 async def test_another_devices_key(device: FakeDevice, store: FakeStore, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -337,3 +337,17 @@ async def test_a_damaged_new_key_is_left_for_a_person_to_judge(disk: Disk, key_f
 def test_what_is_no_part_of_the_model_is_left_alone() -> None:
     root = xml.parse(b'<data xmlns="urn:x"><password>$aes-256-gcm$AAAA</password></data>')
     assert list(rotation._secrets(SCHEMA, root)) == []
+
+
+async def test_facts_that_hold_secrets_change_in_the_same_transaction(disk: Disk, key_file: Path) -> None:
+    old = Vault.existing(key_file)
+    await filled(disk, old)
+    await disk.save({}, {"lease": old.seal("hunter2", PASSWORD), "other": "x"})
+
+    def reseal(facts: Mapping[str, str], present: Vault, new: Vault) -> dict[str, str]:
+        return {"lease": new.seal(present.open(facts["lease"], PASSWORD), PASSWORD)}
+
+    await rotate(SCHEMA, disk, key_file, reseal)
+    facts = disk.facts()
+    assert Vault.existing(key_file).open(facts["lease"], PASSWORD) == "hunter2"
+    assert facts["other"] == "x"
