@@ -70,7 +70,7 @@ async def test_a_server_that_does_not_let_the_device_in_leads_to_the_next(lab) -
         ((401, {}, b"{}"), "protocol-error (HTTP 401)"),
         (refused("not-allowed"), "authentication-refused (not-allowed)"),
         ((503, {}, messages.encode(messages.Busy(5.0))), "server-busy (busy)"),
-        ((302, {"Location": "https://elsewhere/"}, b""), "http-intercepted (HTTP 302)"),
+        ((302, {"Location": "https://elsewhere/"}, b""), "http-intercepted (HTTP 302, which leads to elsewhere)"),
     ],
 )
 async def test_what_stood_in_the_way_is_named_for_each_server(lab, answer, why) -> None:
