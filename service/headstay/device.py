@@ -85,7 +85,11 @@ class _Device:
     async def run(self, stopped: asyncio.Event) -> None:
         """Run until `stopped`. Raises StartupError."""
         disk = Disk(self._state_dir / DATASTORE)
-        self._told = _Told(Notifications(EventLog(self._state_dir / EVENTS)))
+        limits = self._configuration.netconf.limits
+        log = EventLog(
+            self._state_dir / EVENTS, most_entries=limits.replay_notifications, most_octets=limits.replay_octets
+        )
+        self._told = _Told(Notifications(log))
         try:
             datastores = await self._load(disk)
             dhcp = Dhcp(self._model, self._vault, self._backend, disk)

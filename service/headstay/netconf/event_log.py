@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from headstay.netconf.streams import MOST_ENTRIES, Entry, Log
+from headstay.netconf.streams import MOST_ENTRIES, MOST_OCTETS, Entry, Log
 
 FORMAT: Final = 1
 """The format of the file, in SQLite's user_version. Another one is set aside like a damaged file."""
@@ -47,8 +47,11 @@ class Batch:
 class EventLog:
     """The open file, or none where it cannot be used."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, most_entries: int = MOST_ENTRIES, most_octets: int = MOST_OCTETS) -> None:
+        """The log holds so many notifications, and so many octets of them; what the file has beyond that leaves it."""
         self._file = file
+        self._most_entries = most_entries
+        self._most_octets = most_octets
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="events")
         self._connection: sqlite3.Connection | None = None
         self._failing = False
@@ -69,19 +72,32 @@ class EventLog:
 
     def _load(self, now: float) -> Log:
         try:
-            self._connection, log = _opened(self._file, now)
+            log = self._opened(now)
         except (sqlite3.Error, OSError) as error:
             _log.warning("the log of notifications %s cannot be read (%s); it is begun anew", self._file, error)
         else:
             return log
         try:
             _set_aside(self._file)
-            self._connection, log = _opened(self._file, now)
+            log = self._opened(now)
         except (sqlite3.Error, OSError) as error:
             _log.error("the log of notifications %s cannot be kept (%s); it is in memory only", self._file, error)
         else:
             return log
-        return Log(now)
+        return self._made(now)
+
+    def _opened(self, now: float) -> Log:
+        connection = _connected(self._file, now)
+        try:
+            created, entries, aged = _read(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return self._made(created, entries, aged)
+
+    def _made(self, created: float, entries: Sequence[Entry] = (), aged: float | None = None) -> Log:
+        return Log(created, entries, aged, most_entries=self._most_entries, most_octets=self._most_octets)
 
     def _save(self, batch: Batch) -> bool:
         if self._connection is None:
@@ -99,7 +115,7 @@ class EventLog:
         return True
 
 
-def _opened(file: Path, now: float) -> tuple[sqlite3.Connection, Log]:
+def _connected(file: Path, now: float) -> sqlite3.Connection:
     existed = file.exists()
     connection = sqlite3.connect(file)
     try:
@@ -108,10 +124,10 @@ def _opened(file: Path, now: float) -> tuple[sqlite3.Connection, Log]:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         _prepare(connection, now)
-        return connection, _read(connection)
     except BaseException:
         connection.close()
         raise
+    return connection
 
 
 def _prepare(connection: sqlite3.Connection, now: float) -> None:
@@ -127,17 +143,15 @@ def _prepare(connection: sqlite3.Connection, now: float) -> None:
         raise sqlite3.DatabaseError(" ".join(str(verdict).split()))
 
 
-def _read(connection: sqlite3.Connection) -> Log:
-    rows = connection.execute(
-        "SELECT number, time, content FROM notification ORDER BY number DESC LIMIT ?", (MOST_ENTRIES,)
-    ).fetchall()
-    entries = [Entry(*row) for row in reversed(rows)]
+def _read(connection: sqlite3.Connection) -> tuple[float, list[Entry], float | None]:
+    rows = connection.execute("SELECT number, time, content FROM notification ORDER BY number").fetchall()
+    entries = [Entry(*row) for row in rows]
     if entries and entries[-1].number - entries[0].number != len(entries) - 1:
         raise sqlite3.DatabaseError("entries are missing")
     facts = dict(connection.execute("SELECT name, time FROM fact").fetchall())
     if _CREATED not in facts:
         raise sqlite3.DatabaseError("it does not say when it was begun")
-    return Log(facts[_CREATED], entries, facts.get(_AGED))
+    return facts[_CREATED], entries, facts.get(_AGED)
 
 
 def _write(connection: sqlite3.Connection, batch: Batch) -> None:

@@ -48,3 +48,7 @@ class Limits(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
     """Seconds that a session may be without a request and without a subscription. 0: for ever."""
     unread_timeout: Seconds = 60
     """Seconds for which a client may leave unread what was sent to it; then its session is cut."""
+    replay_notifications: Count = 4096
+    """Notifications that the replay log holds; the oldest leave it first."""
+    replay_octets: Annotated[int, Meta(ge=65_536, le=1 << 30)] = 2 * 1024 * 1024
+    """Octets of them."""

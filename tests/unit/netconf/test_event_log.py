@@ -52,6 +52,15 @@ def test_a_new_log_says_when_it_was_begun(file: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+async def test_a_bound_that_was_lowered_makes_the_oldest_leave(file: Path) -> None:
+    await saved(file, Batch(ENTRIES, 1, None))
+    for bounds in ({"most_entries": 1}, {"most_octets": 10}):
+        log = EventLog(file, **bounds)
+        found = log.load(NOW)
+        log.close()
+        assert (found.since(0), found.aged) == (ENTRIES[2:], ENTRIES[1].time)
+
+
 @pytest.mark.parametrize("content", [b"", b"no database at all", b"SQLite format 3\x00" + b"\xff" * 5000])
 def test_a_damaged_file_is_set_aside(file: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
     file.write_bytes(content)
