@@ -34,6 +34,7 @@ from headstay.datastore.overlay import overlaid
 from headstay.datastore.secrets import Vault, protected
 from headstay.datastore.stores import Datastores, Name, Parts
 from headstay.device_file import SOCKET_NAME, DeviceFile
+from headstay.dhcp.wall_clock import read_boot_id
 from headstay.engine.events import ConnectionStateChange, Event
 from headstay.engine.log import log_event
 from headstay.engine.netlink import LinkWatch
@@ -54,8 +55,6 @@ from headstay.report_store import ReportFile
 from headstay.state_directory import DATASTORE, EVENTS, REPORTS, SECRETS_KEY, StateDirectory
 
 _log = logging.getLogger("headstay.device")
-
-_KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 async def run_device(file: Path) -> None:
@@ -92,7 +91,7 @@ class _Device:
         self._told = _Told(Notifications(log))
         try:
             datastores = await self._load(disk)
-            dhcp = Dhcp(self._model, self._vault, self._backend, disk)
+            dhcp = Dhcp(self._model, self._vault, self._backend, disk, boot_id=read_boot_id())
             reports = ReportFile(self._state_dir / REPORTS)
             try:
                 await self._serve(datastores, dhcp, reports, stopped)
@@ -105,7 +104,7 @@ class _Device:
     async def _load(self, disk: Disk) -> Datastores:
         configuration = self._configuration
         first = await self._first_configuration()
-        loaded = await boot.load(self._model, disk, first, _boot_id(), with_startup=configuration.startup)
+        loaded = await boot.load(self._model, disk, first, read_boot_id(), with_startup=configuration.startup)
         rules = Access(self._model)
         parts = Parts(self._model, disk, self._vault, rules, self._backend, self._told.of_datastores)
         for event in loaded.events:
@@ -266,8 +265,3 @@ def _logged() -> Iterator[None]:
 
 def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
-
-
-def _boot_id() -> str:
-    """Return what tells one boot of the kernel from another."""
-    return _KERNEL_BOOT_ID.read_text().strip()

@@ -10,6 +10,7 @@ import socket
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection
@@ -37,7 +38,7 @@ from headstay.cloud.administration import Outcome
 from headstay.cloud.codes import USUAL_LIFE
 from headstay.cloud.limits import Allowance, Limits
 from headstay.cloud.links import Link
-from headstay.cloud.registry import RegistryUnavailable
+from headstay.cloud.registry import Registry, RegistryUnavailable
 from headstay.wire.scram import ClientProof
 
 
@@ -430,6 +431,30 @@ async def test_device_is_unbound_over_its_connection(cloud: Cloud, device: Devic
     assert (await cloud.server.administration.make_code("SW-1", USUAL_LIFE)).outcome is Outcome.UNBOUND
     await cloud.add("SW-1")
     assert (await cloud.entry("SW-1")).bound
+
+
+@pytest.mark.parametrize("waits", ["register", "device"])
+async def test_registration_under_way_when_the_device_is_unbound_grants_nothing(
+    waits: str, cloud: Cloud, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cloud.add("SW-1")
+    code, token = await code_for(cloud), await token_of(device)
+    asked, unbound = asyncio.Event(), asyncio.Event()
+    answer = getattr(Registry, waits)
+
+    async def slow(registry: Registry, *given: Any) -> Any:
+        answered = await answer(registry, *given)
+        asked.set()
+        await unbound.wait()
+        return answered
+
+    monkeypatch.setattr(Registry, waits, slow)
+    probe = {"probe": True} if waits == "device" else {}
+    registering = asyncio.create_task(device.register(token, **probe))
+    await asked.wait()
+    assert (await post_code(device, token, code)).body == {"result": "unbound"}
+    unbound.set()
+    assert (await registering).status == 401
 
 
 async def test_device_is_unbound_by_a_request_of_its_own(cloud: Cloud, device: Device) -> None:

@@ -21,6 +21,7 @@ from headstay.datastore.secrets import SecretUnreadableError, Vault
 from headstay.dhcp import pending
 from headstay.dhcp.event import Client, LeaseEvent
 from headstay.dhcp.lease import Lease, Leases
+from headstay.dhcp.wall_clock import WallClock
 from headstay.dhcp.watch import NetworkdWatch
 from headstay.engine.events import DhcpChange
 from headstay.engine.instant import Instant, read_clock
@@ -72,13 +73,18 @@ class Dhcp:
         backend: Backend,
         store: Store,
         *,
+        boot_id: str,
         clock: Callable[[], Instant] = read_clock,
     ) -> None:
-        """Take over what was held when the daemon last ran; from here on the backend counts it in."""
+        """Take over what was held when the daemon last ran; from here on the backend counts it in.
+
+        `boot_id` tells one boot of the kernel from another.
+        """
         self._vault = vault
         self._backend = backend
         self._store = store
         self._clock = clock
+        self._boot_id = boot_id
         self._leases = Leases()
         self._turn = asyncio.Lock()
         self._observe: Callable[[DhcpChange, float], None] = _nobody
@@ -122,14 +128,16 @@ class Dhcp:
     async def look(self, state_dir: Path) -> None:
         """Take over what waits in files, and drop leases that have ended."""
         async with self._turn:
-            for file, found in await asyncio.to_thread(lambda: list(pending.waiting(state_dir))):
+            clock = self._wall_clock()
+            for file, found in await asyncio.to_thread(lambda: list(pending.waiting(state_dir, clock))):
                 if found is None:
                     _log.warning("%s is no event of a DHCP client; it is removed", file)
                 else:
                     await self._take(*found)
                 await asyncio.to_thread(_remove, file)
             for event, happened_at in await asyncio.to_thread(self._watch.look):
-                await self._take(event, happened_at)
+                # The files go with each boot: one that is older was written before the clock was set.
+                await self._take(event, max(happened_at, self._wall_clock().booted_at))
             before = self.lease()
             ended = self._leases.expire(self._clock().monotonic)
             for lease in ended:
@@ -170,9 +178,14 @@ class Dhcp:
         )
         self._observe(change, self._clock().wall)
 
+    def _wall_clock(self) -> WallClock:
+        now = self._clock()
+        return WallClock(self._boot_id, now.wall - now.monotonic)
+
     # the stored form
 
     def _written(self, lease: Lease) -> dict[str, object]:
+        clock = self._wall_clock()
         return {
             "interface": lease.interface,
             "client": lease.client,
@@ -181,6 +194,8 @@ class Dhcp:
             "domain": lease.domain,
             "password": None if lease.password is None else self._vault.seal(lease.password, self._leaf),
             "ignored": lease.ignored,
+            "boot-id": clock.boot_id,
+            "booted-at": clock.booted_at,
         }
 
     def _stored(self) -> list[Lease]:
@@ -193,14 +208,16 @@ class Dhcp:
 
     def _read(self, entry: dict[str, object]) -> Lease:
         sealed, expires_at = entry["password"], entry["expires-at"]
+        then = WallClock(str(entry["boot-id"]), float(str(entry["booted-at"])))
+        since = self._wall_clock().set_since(then)
         return Lease(
             interface=str(entry["interface"]),
             client=str(entry["client"]),
-            received_at=float(str(entry["received-at"])),
+            received_at=float(str(entry["received-at"])) + since,
             domain=_text(entry["domain"]),
             password=None if sealed is None else self._vault.open(str(sealed), self._leaf),
             ignored=_text(entry["ignored"]),
-            expires_at=None if expires_at is None else float(str(expires_at)),
+            expires_at=None if expires_at is None else float(str(expires_at)) + since,
         )
 
 

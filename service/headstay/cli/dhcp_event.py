@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import os
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,10 +63,14 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _tell(event: LeaseEvent, socket: Path) -> None:
     from headstay.dhcp import pending
+    from headstay.dhcp.wall_clock import WallClock, read_boot_id
+    from headstay.engine.instant import read_clock
 
+    now = read_clock()
     left: Path | None = None
     try:
-        left = pending.leave(socket.parent, event, time.time())
+        clock = WallClock(read_boot_id(), now.wall - now.monotonic)
+        left = pending.leave(socket.parent, event, now.wall, clock)
     except OSError as error:
         _complain(f"the event cannot be left in {socket.parent}: {error.strerror}")
     try:

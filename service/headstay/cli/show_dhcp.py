@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import textwrap
 from pathlib import Path
 
 from headstay import xml
 from headstay.cli.local_session import LocalSession, add_where, socket_path
+from headstay.cli.tables import WIDTH, printable
 
 _NONE = "N/A"
+_LABEL = 44
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -53,13 +56,20 @@ def lease_text(lease: dict[str, str | bool], sources: dict[str, str]) -> str:
         ("DHCP client", lease.get("client")),
         ("Cloud server domain name (option 253)", lease.get("domain")),
         ("Password (option 252)", password),
-        ("Ignored", lease.get("ignored")),
+        ("Ignored", _wrapped(lease.get("ignored"))),
         ("Lease received at", _time(lease.get("received-at"))),
         ("Lease expires at", _time(lease.get("expires-at"))),
         ("Source of the domain name in force", _word(sources.get("domain-source"))),
         ("Source of the password in force", _word(sources.get("password-source"))),
     )
-    return "\n".join(f"{label:<44}: {_NONE if value is None else value}" for label, value in lines)
+    return "\n".join(f"{label:<{_LABEL}}: {_NONE if value is None else value}" for label, value in lines)
+
+
+def _wrapped(text: str | bool | None) -> str | None:
+    if text is None:
+        return None
+    indent = " " * (_LABEL + len(": "))
+    return f"\n{indent}".join(textwrap.wrap(printable(str(text)), WIDTH - len(indent)))
 
 
 def _time(text: str | bool | None) -> str | None:

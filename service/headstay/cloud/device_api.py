@@ -125,6 +125,8 @@ class DeviceApi:
         generation = await self.registry.register(holder, said.model, said.software)
         if generation is None:
             return _answered(holder, _peer(request), Refused(UNKNOWN_SERIAL))
+        if self._holder(request) is None:
+            return _bad_token()  # while this waited for the registry, the device was unbound, or its password changed
         ticket = self.connections.issue_ticket(MainTicket(Holder(holder, generation), said.services))
         url = _main_url(authority, ticket)
         return _response(Registered(url, generation, self.limits.ticket_life), 200)
@@ -149,6 +151,8 @@ class DeviceApi:
             return _answered(holder, _peer(request), Refused(NOT_ALLOWED))
         if await self.registry.device(holder) is None:
             return _answered(holder, _peer(request), Refused(UNKNOWN_SERIAL))
+        if self._holder(request) is None:
+            return _bad_token()  # as in `register`
         authority = self._authority(request)
         url = _main_url(authority, self.connections.issue_probe_ticket(holder))
         return _response(Probed(url, self.limits.ticket_life), 200)

@@ -86,13 +86,15 @@ class LeafType:
         return self._renamed(plain, prefixes) if kind.name in _EXPRESSIONS else Canonical(plain)
 
     def _of_union(self, members: Sequence[Any], text: str, prefixes: Mapping[str | None, str]) -> Canonical:
-        reasons = []
+        errors = []
         for member in members:
             try:
                 return self._canonical(member, text, prefixes)
             except NotAValue as error:
-                reasons.append(str(error))
-        raise NotAValue("; or ".join(dict.fromkeys(reasons)))
+                errors.append(error)
+        # Where the model explains itself, nobody wants to read the patterns of the other members beside that.
+        told = [error for error in errors if error.explained] or errors
+        raise NotAValue("; or ".join(dict.fromkeys(map(str, told))), explained=told is not errors)
 
     def _identity(self, kind: Any, text: str, prefixes: Mapping[str | None, str]) -> Canonical:
         namespace, name = values.qualified_name(text, prefixes)
@@ -206,14 +208,14 @@ def _check_restrictions(kind: Any, value: Any) -> None:
         if allowed is None and not kind._range[0] <= value <= kind._range[1]:
             raise NotAValue(f"expected {kind._range[0]}..{kind._range[1]}")
         if allowed is not None and value not in allowed:
-            raise NotAValue(_reason(allowed, "not in range", f"expected {allowed}"), allowed.error_tag)
+            raise _broken(allowed, "not in range", f"expected {allowed}")
     if isinstance(kind, yang.LinearType) and kind.length is not None and len(value) not in kind.length:
         length = kind.length
-        raise NotAValue(_reason(length, "invalid length", f"expected a length of {length}"), length.error_tag)
+        raise _broken(length, "invalid length", f"expected a length of {length}")
     for pattern in getattr(kind, "patterns", ()):
         if (_fullmatch(pattern.regex, value) is None) != pattern.invert_match:
             usual = f"pattern '{pattern.pattern}'"
-            raise NotAValue(_reason(pattern, usual, f"expected the {usual}"), pattern.error_tag)
+            raise _broken(pattern, usual, f"expected the {usual}")
 
 
 def _fullmatch(regex: re.Pattern[str], value: str) -> re.Match[str] | None:
@@ -221,6 +223,8 @@ def _fullmatch(regex: re.Pattern[str], value: str) -> re.Match[str] | None:
     return regex.fullmatch(value)
 
 
-def _reason(constraint: Any, usual: str, otherwise: str) -> str:
+def _broken(constraint: Any, usual: str, otherwise: str) -> NotAValue:
     message: str | None = constraint.error_message
-    return otherwise if message is None or message == usual else message
+    if message is None or message == usual:
+        return NotAValue(otherwise, constraint.error_tag)
+    return NotAValue(message, constraint.error_tag, explained=True)

@@ -15,11 +15,15 @@ from decimal import Decimal
 
 
 class NotAValue(ValueError):
-    """A text that is not a value of its type, with the model's error-app-tag where it gives one."""
+    """A text that is not a value of its type, with the model's error-app-tag where it gives one.
 
-    def __init__(self, reason: str, app_tag: str | None = None) -> None:
+    `explained` tells that the reason is the model's own error-message, and so meant for a person.
+    """
+
+    def __init__(self, reason: str, app_tag: str | None = None, *, explained: bool = False) -> None:
         super().__init__(reason)
         self.app_tag = app_tag
+        self.explained = explained
 
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")

@@ -17,13 +17,14 @@ from pathlib import Path
 
 from headstay.dhcp.event import Happening, LeaseEvent, is_interface
 from headstay.dhcp.lease import MOST
+from headstay.dhcp.wall_clock import WallClock
 
 _MOST_OCTETS = 1 << 19
 """Two options of 65 535 octets in hex, and the rest, fit twice over."""
 
 
-def leave(state_dir: Path, event: LeaseEvent, happened_at: float) -> Path:
-    """Leave an event for the daemon; return its file. Raises OSError.
+def leave(state_dir: Path, event: LeaseEvent, happened_at: float, clock: WallClock) -> Path:
+    """Leave an event, which happened at `happened_at` by this clock, for the daemon; return its file. Raises OSError.
 
     Root leaves it to the owner of the state directory, as whom the daemon runs.
     """
@@ -37,7 +38,7 @@ def leave(state_dir: Path, event: LeaseEvent, happened_at: float) -> Path:
     aside.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as stream:
-            json.dump(_written(event, happened_at), stream)
+            json.dump(_written(event, happened_at, clock), stream)
         _give(aside, owner)
         aside.replace(file)
     finally:
@@ -45,8 +46,8 @@ def leave(state_dir: Path, event: LeaseEvent, happened_at: float) -> Path:
     return file
 
 
-def waiting(state_dir: Path) -> Iterator[tuple[Path, tuple[LeaseEvent, float] | None]]:
-    """Yield the files that wait, each with its event and when that happened; None where it cannot be read.
+def waiting(state_dir: Path, clock: WallClock) -> Iterator[tuple[Path, tuple[LeaseEvent, float] | None]]:
+    """Yield the files that wait, each with its event and when that happened, by `clock`; None where it is unreadable.
 
     Whoever has taken an event over removes its file. Raises nothing.
     """
@@ -55,7 +56,7 @@ def waiting(state_dir: Path) -> Iterator[tuple[Path, tuple[LeaseEvent, float] | 
     except OSError:
         return
     for file in files:
-        yield file, _read(file)
+        yield file, _read(file, clock)
 
 
 def _directory(state_dir: Path) -> Path:
@@ -67,7 +68,7 @@ def _give(file: Path, owner: os.stat_result) -> None:
         os.chown(file, owner.st_uid, owner.st_gid)
 
 
-def _written(event: LeaseEvent, happened_at: float) -> dict[str, object]:
+def _written(event: LeaseEvent, happened_at: float, clock: WallClock) -> dict[str, object]:
     return {
         "interface": event.interface,
         "client": event.client,
@@ -76,10 +77,12 @@ def _written(event: LeaseEvent, happened_at: float) -> dict[str, object]:
         "password": None if event.password is None else event.password.hex(),
         "lease-time": event.lease_time,
         "happened-at": happened_at,
+        "boot-id": clock.boot_id,
+        "booted-at": clock.booted_at,
     }
 
 
-def _read(file: Path) -> tuple[LeaseEvent, float] | None:
+def _read(file: Path, clock: WallClock) -> tuple[LeaseEvent, float] | None:
     try:
         with os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
@@ -93,7 +96,8 @@ def _read(file: Path) -> tuple[LeaseEvent, float] | None:
             password=None if found["password"] is None else bytes.fromhex(found["password"]),
             lease_time=None if found["lease-time"] is None else int(found["lease-time"]),
         )
-        happened_at = float(found["happened-at"])
+        then = WallClock(str(found["boot-id"]), float(found["booted-at"]))
+        happened_at = float(found["happened-at"]) + clock.set_since(then)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return (event, happened_at) if is_interface(event.interface) else None

@@ -16,6 +16,7 @@ from headstay.datastore.secrets import Vault
 from headstay.dhcp.event import Happening, LeaseEvent
 from headstay.dhcp.lease import GRACE
 from headstay.dhcp.pending import leave
+from headstay.dhcp.wall_clock import WallClock
 from headstay.dhcp.watch import NetworkdWatch
 from headstay.engine.actions import Action
 from headstay.engine.events import DhcpChange
@@ -25,6 +26,8 @@ from headstay.errors import OperationFailed
 from models import device_model, hcm, made
 
 WALL = 1_700_000_000.0
+BOOT = "boot"
+CLOCK = WallClock(BOOT, WALL - 1000)
 CONFIGURED = "<dhcp><interface>eth0</interface></dhcp><server><domain>primary</domain></server>"
 
 
@@ -47,14 +50,23 @@ class FakeStore:
 class FakeDevice:
     """A device from its start: the parts that DHCP needs, and the engine's settings as its actions leave them."""
 
-    def __init__(self, store: FakeStore, content: str = CONFIGURED, *, wall: float = WALL, key: bytes = bytes(32)):
-        self.now = Instant(1000.0, wall)
+    def __init__(
+        self,
+        store: FakeStore,
+        content: str = CONFIGURED,
+        *,
+        wall: float = WALL,
+        boot_id: str = BOOT,
+        jump: float = 0,
+        key: bytes = bytes(32),
+    ):
+        self.now = Instant(1000.0 + wall - WALL, wall + jump)
         self.running = made(device_model(), hcm(content))
         self.batches: list[tuple[Action, ...]] = []
         self.told: list[DhcpChange] = []
         vault = Vault(key)
         self.backend = Backend(device_model(), vault)
-        self.dhcp = Dhcp(device_model(), vault, self.backend, store, clock=lambda: self.now)
+        self.dhcp = Dhcp(device_model(), vault, self.backend, store, boot_id=boot_id, clock=lambda: self.now)
         self.dhcp.watches(NetworkdWatch(Path("/nonexistent")))
         self.settings = self.backend.settings(self.running)
         self.backend.performs_with(self._perform)
@@ -248,7 +260,7 @@ async def test_a_disk_that_refuses_costs_no_lease(
 
 
 async def test_an_event_that_waited_for_the_daemon(device: FakeDevice, tmp_path: Path) -> None:
-    file = leave(tmp_path, bound(), WALL - 20)
+    file = leave(tmp_path, bound(), WALL - 20, CLOCK)
     await device.dhcp.look(tmp_path)
     lease = device.dhcp.lease()
     assert lease is not None
@@ -258,14 +270,14 @@ async def test_an_event_that_waited_for_the_daemon(device: FakeDevice, tmp_path:
 
 
 async def test_an_event_that_waited_too_long(device: FakeDevice, tmp_path: Path) -> None:
-    file = leave(tmp_path, bound(), WALL - 1000)
+    file = leave(tmp_path, bound(), WALL - 1000, CLOCK)
     await device.dhcp.look(tmp_path)
     assert (device.names, device.dhcp.lease(), device.told) == (["primary"], None, [])
     assert not file.exists()
 
 
 async def test_a_file_that_is_no_event(device: FakeDevice, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    file = leave(tmp_path, bound(), WALL)
+    file = leave(tmp_path, bound(), WALL, CLOCK)
     file.write_text("nonsense")
     await device.dhcp.look(tmp_path)
     assert (device.told, file.exists()) == ([], False)
@@ -289,6 +301,49 @@ async def test_a_wall_clock_that_jumps_ends_no_lease(device: FakeDevice, tmp_pat
     device.now = Instant(device.now.monotonic + 1, WALL + 1e9)
     await device.dhcp.look(tmp_path)
     assert device.names == ["cloud.example"]
+
+
+@pytest.mark.parametrize("jump", [1e9, -1e9])
+async def test_a_wall_clock_that_is_set_before_a_restart_ends_no_lease(
+    device: FakeDevice, store: FakeStore, jump: float
+) -> None:
+    await device.dhcp.take(bound())
+    lease = FakeDevice(store, wall=WALL + 10, jump=jump).dhcp.lease()
+    assert lease is not None
+    assert (lease.received_at, lease.expires_at) == (WALL + jump, WALL + jump + 120)
+    assert FakeDevice(store, wall=WALL + 120 + GRACE, jump=jump).dhcp.lease() is None
+
+
+async def test_after_a_boot_only_the_wall_clock_tells_how_old_a_lease_is(device: FakeDevice, store: FakeStore) -> None:
+    await device.dhcp.take(bound())
+    assert FakeDevice(store, wall=WALL + 100, boot_id="another").dhcp.lease() == device.dhcp.lease()
+    assert FakeDevice(store, wall=WALL + 200, boot_id="another").dhcp.lease() is None
+
+
+async def test_an_event_that_waited_while_the_clock_was_set(device: FakeDevice, tmp_path: Path) -> None:
+    leave(tmp_path, bound(), 30.0, WallClock(BOOT, 10.0))  # 20 seconds after the boot, in 1970
+    await device.dhcp.look(tmp_path)
+    lease = device.dhcp.lease()
+    assert lease is None  # it was received 980 seconds ago
+    device.now = Instant(60.0, WALL)
+    leave(tmp_path, bound(), 30.0, WallClock(BOOT, 10.0))
+    await device.dhcp.look(tmp_path)
+    lease = device.dhcp.lease()
+    assert lease is not None
+    assert (lease.received_at, lease.expires_at) == (WALL - 40, WALL + 80)
+
+
+async def test_systemd_networkd_before_the_clock_was_set(device: FakeDevice, tmp_path: Path) -> None:
+    (tmp_path / "leases").mkdir()
+    device.now = Instant(60.0, WALL)
+    device.dhcp.watches(NetworkdWatch(tmp_path / "leases", name_of=lambda _: "eth0"))
+    file = tmp_path / "leases" / "2"
+    file.write_text(f"ADDRESS=192.0.2.9\nLIFETIME=120\nOPTION_253={b'cloud.example'.hex()}\n")
+    os.utime(file, (30.0, 30.0))
+    await device.dhcp.look(tmp_path)
+    lease = device.dhcp.lease()
+    assert lease is not None
+    assert lease.received_at == WALL - 60
 
 
 async def test_systemd_networkd(device: FakeDevice, tmp_path: Path) -> None:

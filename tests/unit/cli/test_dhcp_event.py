@@ -11,6 +11,7 @@ from headstay.cli.dhcp_event import _update
 from headstay.datastore.model import Model
 from headstay.dhcp.event import Happening, LeaseEvent
 from headstay.dhcp.pending import waiting
+from headstay.dhcp.wall_clock import WallClock
 from models import device_model
 
 DHCLIENT = {"reason": "BOUND", "interface": "eth0", "new_cloud_domain": "99 108", "new_cloud_password": "115,51"}
@@ -31,7 +32,7 @@ def test_without_a_daemon_the_event_waits(
     client: list[str], called: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["dhcp-event", "--state-dir", str(tmp_path), *client]) == 0
-    ((_, found),) = waiting(tmp_path)
+    ((_, found),) = waiting(tmp_path, WallClock("another boot", 0.0))
     assert found is not None
     assert found[0] == LeaseEvent("eth0", "dhclient", Happening.BOUND, b"cl", b"s3")
     printed = capsys.readouterr()

@@ -52,3 +52,13 @@ def test_a_lease_without_a_password() -> None:
 def test_no_lease() -> None:
     text = lease_text({}, {"domain-source": "none", "password-source": "none"})
     assert {line.partition(": ")[2] for line in text.splitlines()} == {"N/A"}
+
+
+def test_a_long_reason_stays_within_the_terminal() -> None:
+    ignored = (
+        "option 253 is no domain name but a URL or a path: 'https://a/'; "
+        "option 252 is the address of a proxy file (WPAD), not a password"
+    )
+    lines = lease_text({**LEASE, "ignored": ignored}, {}).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert " ".join(" ".join(lines[4:-4]).split()) == f"Ignored : {ignored}"

@@ -117,6 +117,15 @@ def test_the_models_message_and_app_tag_are_given() -> None:
     assert (str(pattern_error), pattern_error.app_tag) == ("A word has lower-case letters.", "not-a-word")
 
 
+def test_of_a_union_only_the_models_own_words_are_given() -> None:
+    domain = device_model().schema.find("/hcm:cloud-management/server/domain")
+    with pytest.raises(NotAValue) as caught:
+        domain.canonical("https://cloud.example/", SCOPE)
+    assert caught.value.explained
+    assert "This is not a domain name" in str(caught.value)
+    assert "pattern" not in str(caught.value)
+
+
 def test_messages_never_quote_the_value() -> None:
     leaf = device_model().schema.find("/hcm:cloud-management/server/password")
     for secret in ("hunter2", "$0$hunter2\n", "$1$hunter2", "$aes-256-gcm$hunter2!"):
