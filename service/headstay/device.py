@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import json
 import logging
+import resource
 import signal
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +47,7 @@ from headstay.netconf import base_notifications, host_key
 from headstay.netconf import server as netconf
 from headstay.netconf.event_log import EventLog
 from headstay.netconf.host_key import PublicKey
+from headstay.netconf.limits import Limits
 from headstay.netconf.notifications import Notifications
 from headstay.netconf.server import NetconfServer
 from headstay.netconf.sessions import Service
@@ -55,6 +57,9 @@ from headstay.report_store import ReportFile
 from headstay.state_directory import DATASTORE, EVENTS, REPORTS, SECRETS_KEY, StateDirectory
 
 _log = logging.getLogger("headstay.device")
+
+_OTHER_DESCRIPTORS = 256
+"""Files and sockets besides the managers' connections: datastores, logs, the link and its subconnections."""
 
 
 async def run_device(file: Path) -> None:
@@ -68,7 +73,19 @@ async def run_device(file: Path) -> None:
     state_dir = configuration.state_dir
     with StateDirectory(state_dir):
         rotation.settle_at_start(state_dir / SECRETS_KEY, state_dir / DATASTORE)
+        _allow_descriptors(configuration.netconf.limits)
         await _Device(configuration).run(stopped)
+
+
+def _allow_descriptors(limits: Limits) -> None:
+    """Let the process open as many files as it takes on connections, as far as the system allows it."""
+    needed = limits.sessions + limits.unauthenticated + _OTHER_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        if allowed < needed:
+            _log.warning("the limits ask for %d open files, and the system allows %d", needed, allowed)
 
 
 class _Device:

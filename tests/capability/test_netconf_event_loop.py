@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fakes_netconf import CLOUD, USERS, is_ok, make_parts, running_server, tree_of, unix_client
+from fakes_netconf import CLOUD, is_ok, make_parts, running_server, tree_of, unix_client
 from headstay import xml
 from headstay.datastore.disk import Disk
 from headstay.datastore.stores import Datastores
@@ -24,6 +24,12 @@ SLOW = (
     "headstay.datastore.disk.Disk._save",
     "headstay.datastore.passwords.hash_password",
     "headstay.datastore.passwords.hash_matches",
+    "headstay.datastore.view.with_defaults",
+    "headstay.datastore.view.operational",
+    "headstay.datastore.nacm.Permissions.visible",
+    "headstay.datastore.nacm.Permissions.hide",
+    "headstay.netconf.operations.retrieval.filtered",
+    "headstay.netconf.operations.nmda.render",
 )
 """Whatever computes for milliseconds, or waits for a disk."""
 
@@ -58,7 +64,27 @@ def edit(target: str, content: str) -> str:
 CONFIG = f'<cloud-management xmlns="{xml.HCM}"><ping-interval>%d</ping-interval></cloud-management>'
 USER = f"""<system xmlns="{xml.SYSTEM}"><authentication><user><name>new</name><password>$0$clear</password></user>
 </authentication></system>"""
+MANY = "".join(f"<user><name>u{number}</name></user>" for number in range(200))
+MANY_USERS = f'<system xmlns="{xml.SYSTEM}"><authentication>{MANY}</authentication></system>'
+"""So many that what is done with all of them takes a while."""
+NMDA = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
+DEFAULTS = (
+    """<with-defaults xmlns="urn:ietf:params:xml:ns:yang:ietf-netconf-with-defaults">report-all</with-defaults>"""
+)
+READS = (
+    "<get-config><source><running/></source></get-config>",
+    f"<get-config><source><running/></source>{DEFAULTS}</get-config>",
+    f'<get-config><source><running/></source><filter><system xmlns="{xml.SYSTEM}"/></filter></get-config>',
+    '<get-config><source><running/></source><filter type="xpath" select="/sys:system"/></get-config>',
+    "<get/>",
+    *(
+        f'<get-data xmlns="{NMDA}" xmlns:ds="urn:ietf:params:xml:ns:yang:ietf-datastores">'
+        f"<datastore>ds:{name}</datastore></get-data>"
+        for name in ("running", "operational")
+    ),
+)
 REQUESTS = (
+    edit("candidate", MANY_USERS),
     edit("candidate", CONFIG % 70),
     edit("candidate", USER),
     edit("candidate", USER),  # compared with the hash that is there now
@@ -74,10 +100,12 @@ REQUESTS = (
 
 async def test_nothing_slow_runs_on_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk(tmp_path / "datastore.db")
-    datastores = Datastores(make_parts(disk=disk), tree_of(CLOUD, USERS), None, with_startup=True)
+    datastores = Datastores(make_parts(disk=disk), tree_of(CLOUD, MANY_USERS), None, with_startup=True)
     watchdog = Watchdog(monkeypatch)
     async with running_server(tmp_path, datastores=datastores), unix_client(tmp_path) as client:
         await client.greet()
+        for request in READS:
+            assert "u199" in (await client.rpc(request)).itertext(), request
         for request in REQUESTS:
             assert is_ok(await client.rpc(request)), request
     disk.close()

@@ -62,7 +62,7 @@ EVERYTHING is everything but the command line, which nothing imports but `__main
 """
 
 LIBRARIES: Mapping[str, frozenset[str]] = {
-    "yangson": frozenset({"headstay.datastore.model", "headstay.datastore.leaf_types"}),
+    "yangson": frozenset({f"headstay.datastore.{name}" for name in ("model", "leaf_types", "constraints")}),
     "xmltodict": frozenset({"headstay.cli"}),
     "sqlalchemy": frozenset({"headstay.cloud"}),
     "aiohttp": frozenset({"headstay.cloud"}),

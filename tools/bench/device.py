@@ -42,8 +42,11 @@ class Device:
 
 
 @contextlib.contextmanager
-def running_device(user: User, directory: Path = DISK) -> Iterator[Device]:
-    """Start a device on a free port of 127.0.0.1 with a new state directory, and end it. Raises DeviceFailed."""
+def running_device(user: User, directory: Path = DISK, more: str = "") -> Iterator[Device]:
+    """Start a device on a free port of 127.0.0.1 with a new state directory, and end it. Raises DeviceFailed.
+
+    `more` is TOML for the end of its configuration.
+    """
     with tempfile.TemporaryDirectory(prefix="headstay-bench-", dir=directory) as name:
         state = Path(name, "state")
         configuration = Path(name, "device.toml")
@@ -57,7 +60,7 @@ port = 0
 [first-user]
 name = {json.dumps(user.name)}
 authorized-keys = [{json.dumps(user.public_key)}]
-""")
+{more}""")
         command = [sys.executable, "-m", "headstay", "device", "--config", str(configuration)]
         log = Path(name, "log")
         with log.open("wb") as stream, subprocess.Popen(command, stdout=stream, stderr=stream) as process:

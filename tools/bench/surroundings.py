@@ -42,3 +42,13 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{head} (changed)" if changed else head
+
+
+def machine_and_commit(report: dict[str, Any]) -> str:
+    """Return the lines that head a table: what `surroundings` found, and when."""
+    here = report["machine"]
+    return f"""\
+{here["processor"]}, {here["cores"]} cores, {here["kernel"]}, {here["python"]}
+{", ".join(f"{name} {version}" for name, version in report["versions"].items())}
+commit {report["commit"]}, {report["when"]}
+"""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import functools
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,7 @@ from lxml import etree
 
 from headstay import xml
 from headstay.datastore import nacm, passwords, unseen
+from headstay.datastore.computing import computed
 from headstay.datastore.difference import difference
 from headstay.datastore.model import Model
 from headstay.datastore.nacm import Permissions, Right
@@ -133,10 +135,6 @@ class Access:
         """Return the tree as this requester may read it: the tree itself, or a copy without what is denied."""
         return self.permissions(requester, running).visible(tree)
 
-    def hide(self, requester: Requester, running: etree._Element, tree: etree._Element) -> None:
-        """Remove what this requester may not read from a tree of the caller's own."""
-        self.permissions(requester, running).hide(tree)
-
     def state(self) -> etree._Element:
         """Return a tree that holds the counters of denials."""
         tree = self._model.empty()
@@ -151,7 +149,7 @@ class Access:
 
     # writing
 
-    def authorize_edit(
+    async def authorize_edit(
         self, requester: Requester, running: etree._Element, config: etree._Element, default_operation: str
     ) -> None:
         """Raise AccessDenied if an edit touches what this requester neither sees nor may write, whatever is there.
@@ -159,7 +157,8 @@ class Access:
         Call it before the edit is compared with anything; `authorize_changes` judges what comes of it.
         """
         permissions = self.permissions(requester, running)
-        found = unseen.refused(permissions, self._model.schema, config, default_operation)
+        work = functools.partial(unseen.refused, permissions, self._model.schema, config, default_operation)
+        found = await computed(work, config)
         if found is not None:
             raise self._denied(requester, error_path(*found))
 

@@ -1,4 +1,4 @@
-"""The transaction that brings a new running configuration into force: validate, compare, prepare, save, swap, apply.
+"""The transaction that brings a new running configuration into force: compare, validate, prepare, save, swap, apply.
 
 Everything that may refuse does so before anything has changed. The way back, which nothing may refuse, stands here too.
 Knows the backend only as the protocols below.
@@ -77,8 +77,8 @@ async def bring_back(
 def _agree(
     model: Model, backend: Backend, old: etree._Element, new: etree._Element
 ) -> tuple[Sequence[Change], Prepared | None]:
-    model.validate(new)
     changes = difference(model.schema, old, new)
+    model.validate_changes(new, changes)
     return changes, backend.prepare(old, new, changes) if changes else None
 
 

@@ -53,6 +53,9 @@ def difference(schema: SchemaNode, old: etree._Element, new: etree._Element) -> 
 def _below(
     node: SchemaNode, old: etree._Element | None, new: etree._Element | None, implied: bool = False
 ) -> Iterator[Change]:
+    # Most of a tree stays as it is, and reading alike is meaning the same.
+    if old is not None and new is not None and (old is new or serialise(old) == serialise(new)):
+        return
     for child in node.children.values():
         if not child.config:
             continue

@@ -1,8 +1,8 @@
 """Values of leafs: from the text in a message to the canonical form, to JSON and to the YANG library's own value.
 
-With `model`, one of the two importers of the YANG library (yangson). Knows its traps of values: it reads `1_000`, ` 1`
-and 1.005 with two fraction digits without complaint, so `values` looks at every text first; its messages quote the
-value, which may be a secret, so the messages here are our own.
+With `model` and `constraints`, one of the importers of the YANG library (yangson). Knows its traps of values: it reads
+`1_000`, ` 1` and 1.005 with two fraction digits without complaint, so `values` looks at every text first; its messages
+quote the value, which may be a secret, so the messages here are our own.
 """
 
 from __future__ import annotations
@@ -64,6 +64,13 @@ class LeafType:
     def library_value(self, text: str) -> Any:
         """Return the library's value for a canonical text."""
         return self._library_value(self._type, text)
+
+    def accepts(self, text: str) -> bool:
+        """Return whether a canonical text is a value of this type; an instance that it refers to is not looked for."""
+        try:
+            return self.library_value(text) in self._type
+        except (NotAValue, TypeError):
+            return False
 
     def json(self, text: str) -> Any:
         """Return the RFC 7951 JSON value for a canonical text."""

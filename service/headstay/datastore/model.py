@@ -1,15 +1,15 @@
 """The YANG model: loads the modules, builds the plain schema, validates whole trees.
 
-With `leaf_types`, one of the two importers of the YANG library (yangson). Knows its traps of trees: a leaf that stands
-twice passes unseen, so it is refused here; defaults count in `must` (RFC 7950 section 6.4.1) only when they are added
-first.
+With `leaf_types` and `constraints`, one of the importers of the YANG library (yangson). Knows its traps of trees: a
+leaf that stands twice passes unseen, so it is refused here; defaults count in `must` (RFC 7950 section 6.4.1) only when
+they are added first.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +22,8 @@ from yangson.instance import InstanceNode, RootNode
 from yangson.instvalue import ArrayValue, ObjectValue
 
 from headstay import xml
+from headstay.datastore.constraints import unconstrained
+from headstay.datastore.difference import Change, Edit
 from headstay.datastore.edit import edited
 from headstay.datastore.leaf_types import LeafType, Names
 from headstay.datastore.modules import MODULES, Module, ModuleUse, find_modules, module_directories
@@ -78,6 +80,7 @@ class Model:
             prefixed = any(node.terminal and self._types[node].uses_prefixes for node in below)
             for node in below:
                 node.prefixed = prefixed
+        self._unconstrained = unconstrained(self.schema, self._library.schema)
         self._rpcs: dict[str, SchemaNode] = {}  # each under a root of its own
         self._add_rpcs()
         self.denied_by_default = frozenset(
@@ -117,6 +120,21 @@ class Model:
             if (missing := self._missing_choice(instance, tree)) is None:
                 raise
             raise missing from None
+
+    def validate_changes(self, tree: etree._Element, changes: Iterable[Change]) -> None:
+        """Judge as `validate` does a tree that these are all the changes to from a valid one.
+
+        Costs next to nothing where they are new values of leafs that no constraint looks at. Raises as `validate` does.
+        """
+        if not all(map(self._touches_nothing, changes)):
+            self.validate(tree)
+
+    def _touches_nothing(self, change: Change) -> bool:
+        return (
+            change.edit is Edit.MODIFIED
+            and change.node in self._unconstrained
+            and self._types[change.node].accepts(change.element.text or "")
+        )
 
     def rpc_input(self, operation: etree._Element) -> etree._Element:
         """Return the input of one of the model's RPCs in canonical form, checked against the model.

@@ -146,6 +146,8 @@ async def without_clear_secrets(
 async def _protected(
     protection: _Protection, schema: SchemaNode, config: etree._Element, target: etree._Element
 ) -> etree._Element:
+    if not any((element.text or "").startswith(CLEAR) for element in config.iter()):
+        return config
     clear = [node for node in schema.walk() if node.protection is not None]
     if not any((leaf.text or "").startswith(CLEAR) for node in clear for leaf in config.iter(node.tag)):
         return config

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import enum
+import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +19,10 @@ from typing import Literal
 from lxml import etree
 
 from headstay import xml
-from headstay.datastore import confirmed, overlay
+from headstay.datastore import confirmed
 from headstay.datastore.access import Access, Requester
 from headstay.datastore.commit import Backend, bring_back, bring_into_force
+from headstay.datastore.computing import computed
 from headstay.datastore.confirmed import CancelCommit, Commit, CommitRequest, Install, Pending, Procedure, RollBack
 from headstay.datastore.confirming import Confirming, boottime
 from headstay.datastore.defaults import BASIC_MODE, DefaultsMode, with_defaults
@@ -29,8 +31,8 @@ from headstay.datastore.disk import Disk
 from headstay.datastore.edit import EditOptions, edit, edited
 from headstay.datastore.events import ConfigChange, DatastoreEvent
 from headstay.datastore.model import Model
-from headstay.datastore.operational import operational
 from headstay.datastore.secrets import Vault, protected, without_clear_secrets
+from headstay.datastore.view import View
 from headstay.errors import ErrorInfo, InUse, InvalidValue, LockDenied, NetconfError, OperationFailed, RpcErrors
 
 _log = logging.getLogger(__name__)
@@ -116,34 +118,10 @@ class Datastores:
                 return self._startup if self._startup is not None else self.model.empty()
         return self._running
 
-    # What a requester may read is judged last: the default of a leaf that is hidden must not be shown.
-
-    def visible(self, name: Name, requester: Requester, mode: DefaultsMode = BASIC_MODE) -> etree._Element:
-        """Return the published tree as this requester may read it."""
-        tree = with_defaults(self.model.schema, self.read(name), mode)
-        return self.access.visible(requester, self._running, tree)
-
-    def with_state(
-        self, requester: Requester, *states: etree._Element, mode: DefaultsMode = BASIC_MODE
-    ) -> etree._Element:
-        """Return running with trees of operational state laid over it, as a new tree (RFC 6241 section 7.7), as far as
-        this requester may read it.
-        """
-        tree = overlay.overlaid(self.model.schema, self._running, self.access.state(), *states)
-        tree = with_defaults(self.model.schema, tree, mode)
-        self.access.hide(requester, self._running, tree)
-        return tree
-
-    def operational(
-        self, requester: Requester, learned: etree._Element, *states: etree._Element, mode: DefaultsMode
-    ) -> etree._Element:
-        """Return what is in use, with origins (RFC 8342 section 5.3), as a new tree, as far as this requester may read
-        it.
-        """
-        states = self.access.state(), *states
-        tree = operational(self.model.schema, self._running, learned, *states, mode=mode)
-        self.access.hide(requester, self._running, tree)
-        return tree
+    def view(self, requester: Requester) -> View:
+        """Return what this requester may read now; what is done with it may be done in a thread."""
+        permissions = self.access.permissions(requester, self._running)
+        return View(self.model.schema, self._running, permissions, self.access.state())
 
     def may_receive(self, requester: Requester, notification: etree._Element) -> bool:
         """Return whether this requester may receive a notification, and count it if not (RFC 8341 section 3.4.6)."""
@@ -163,17 +141,17 @@ class Datastores:
         """Apply an <edit-config> (RFC 6241 section 7.2). Raises NetconfError or RpcErrors; then nothing changed,
         except that with continue-on-error everything that was right took effect.
         """
-        self.access.authorize_edit(requester, self._running, config, options.default_operation)
+        await self.access.authorize_edit(requester, self._running, config, options.default_operation)
         # Before the turn: hashing passwords takes its time, and nobody shall wait for it.
         config = await protected(self._parts.vault, self.model.schema, config, self.read(target))
         async with self._turn:
             self._free_for(requester, target)
-            outcome = await asyncio.to_thread(
-                edit, self.model.schema, self.read(target), config, options.default_operation
-            )
+            old = self.read(target)
+            work = functools.partial(edit, self.model.schema, old, config, options.default_operation)
+            outcome = await computed(work, old, config)
             if outcome.errors and options.error_option != "continue-on-error":
                 raise RpcErrors(outcome.errors)
-            await self.access.authorize_changes(requester, self._running, self.read(target), outcome.tree)
+            await self.access.authorize_changes(requester, self._running, old, outcome.tree)
             try:
                 await self._carry_out(requester, target, outcome.tree, options)
             except NetconfError as error:
@@ -192,7 +170,7 @@ class Datastores:
         if source is target:
             raise InvalidValue(f"the source and the target of a copy are both {target.value}")
         if not isinstance(source, Name):
-            self.access.authorize_edit(requester, self._running, source, "merge")
+            await self.access.authorize_edit(requester, self._running, source, "merge")
             source = await protected(self._parts.vault, self.model.schema, source, self.read(target))
         async with self._turn:
             self._free_for(requester, target)
@@ -339,14 +317,15 @@ class Datastores:
             return self.read(source)
         return await asyncio.to_thread(edited, self.model.schema, self.model.empty(), source)
 
-    def _is_running(self, tree: etree._Element) -> bool:
+    async def _is_running(self, tree: etree._Element) -> bool:
         # Canonical trees mean the same exactly when they read the same.
-        return xml.serialise(tree) == xml.serialise(self._running)
+        running = self._running
+        return await computed(lambda: xml.serialise(tree) == xml.serialise(running), tree, running)
 
     async def _install(self, requester: Requester, target: Name, tree: etree._Element) -> None:
         match target:
             case Name.CANDIDATE:
-                same = tree is self._running or await asyncio.to_thread(self._is_running, tree)
+                same = tree is self._running or await self._is_running(tree)
                 self._candidate = None if same else tree
             case Name.STARTUP:
                 old = self.read(target)
@@ -413,6 +392,6 @@ class Datastores:
         done = await bring_back(self.model, self._parts.backend, self._running, effect.tree, install)
         if not done:
             await save({})
-        if self._candidate is not None and await asyncio.to_thread(self._is_running, self._candidate):
+        if self._candidate is not None and await self._is_running(self._candidate):
             self._candidate = None
         self._tell_of(effect.requester, "running", done)

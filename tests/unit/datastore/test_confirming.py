@@ -102,7 +102,7 @@ async def test_the_end_of_the_session_undoes_it(device: Device) -> None:
 
 async def test_scar_the_last_operation_was_a_get(device: Device) -> None:
     await device.try_out(30)
-    device.stores.visible(RUNNING, ONE)
+    device.stores.view(ONE)
     await device.stores.validate(RUNNING)
     await device.end_session()
     assert device.in_force(FIRST)

@@ -427,7 +427,7 @@ async def test_a_lock_of_running_keeps_commits_out_but_not_edits_of_the_candidat
 async def test_everybody_may_read_and_validate_what_is_locked(world: World) -> None:
     await world.stores.lock(ONE, RUNNING)
     await world.stores.lock(ONE, CANDIDATE)
-    assert world.stores.visible(RUNNING, TWO) is world.stores.read(RUNNING)
+    assert world.stores.view(TWO).config(world.stores.read(RUNNING)) is world.stores.read(RUNNING)
     await world.stores.validate(CANDIDATE)
 
 
@@ -518,7 +518,7 @@ async def test_the_end_of_a_session_without_a_lock_keeps_its_changes(world: Worl
 async def test_state_is_laid_over_running(world: World) -> None:
     attempts = "<connection><attempts>3</attempts></connection>"
     state = config(f'<cloud-management xmlns="{xml.HCM}">{attempts}</cloud-management>')
-    tree = world.stores.with_state(ONE, state)
+    tree = world.stores.view(ONE).with_state(state)
     assert values(tree, ".//hcm:ping-interval") == ["20"]
     assert values(tree, ".//hcm:attempts") == ["3"]
     assert values(world.stores.read(RUNNING), ".//hcm:attempts") == []
@@ -527,9 +527,9 @@ async def test_state_is_laid_over_running(world: World) -> None:
 async def test_readers_see_no_secrets(world: World) -> None:
     await world.stores.edit(ONE, RUNNING, hcm("<server><password>$0$x</password></server>"), EditOptions())
     guest = Requester("guest", 3, Source.DIRECT)
-    assert "password" not in text(world.stores.visible(RUNNING, guest))
-    assert "password" not in text(world.stores.with_state(guest))
-    assert "password" in text(world.stores.with_state(ONE))
+    assert "password" not in text(world.stores.view(guest).config(world.stores.read(RUNNING)))
+    assert "password" not in text(world.stores.view(guest).with_state())
+    assert "password" in text(world.stores.view(ONE).with_state())
     with pytest.raises(AccessDenied):
         world.stores.authorize(guest, f"{{{xml.HCM}}}reconnect")
 

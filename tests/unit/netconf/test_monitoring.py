@@ -137,7 +137,7 @@ async def test_every_node_of_netconf_state_is_in_the_model_and_every_value_is_of
 
 
 async def test_the_prefixes_of_values_survive_the_overlay() -> None:
-    tree = make_datastores(CLOUD).with_state(Requester("admin", 1, Source.DIRECT), await state())
+    tree = make_datastores(CLOUD).view(Requester("admin", 1, Source.DIRECT)).with_state(await state())
     for leaf in (*tree.iter(f"{NCM}format"), *tree.iter(f"{NCM}transport")):
         prefix = (leaf.text or "").partition(":")[0]
         assert leaf.nsmap[prefix] in (xml.MONITORING, xml.HCM)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,15 +61,20 @@ async def get_data(context: Context, operation: etree._Element) -> Reply:
     with_origin = parameters.optional("with-origin") is not None
     if with_origin and source is not Derived.OPERATIONAL:
         raise _invalid("with-origin goes with the operational datastore only")
-    tree = _tree(context, parameters, source)
-    selection = _selection(context, parameters, tree)
-    schema = context.datastores.model.schema
-    if not wanted.everything:
-        selection = _restricted(tree, schema, selection, wanted)
-    if source is Derived.OPERATIONAL and not with_origin:
-        without_origins(tree)
-    pieces = render(tree, schema, selection)
-    return Reply(f'<data xmlns="{NMDA}">'.encode() + b"".join(pieces) + b"</data>")
+    shown = _shown(context, parameters, source)
+
+    def reply() -> Reply:
+        tree = shown()
+        selection = _selection(context, parameters, tree)
+        schema = context.datastores.model.schema
+        if not wanted.everything:
+            selection = _restricted(tree, schema, selection, wanted)
+        if source is Derived.OPERATIONAL and not with_origin:
+            without_origins(tree)
+        pieces = render(tree, schema, selection)
+        return Reply(f'<data xmlns="{NMDA}">'.encode() + b"".join(pieces) + b"</data>")
+
+    return await asyncio.to_thread(reply)
 
 
 async def edit_data(context: Context, operation: etree._Element) -> Reply:
@@ -83,15 +91,17 @@ async def edit_data(context: Context, operation: etree._Element) -> Reply:
 # what is returned
 
 
-def _tree(context: Context, parameters: Parameters, source: Datastore) -> etree._Element:
+def _shown(context: Context, parameters: Parameters, source: Datastore) -> Callable[[], etree._Element]:
+    """Return what makes the tree that is read; it may be called in a thread."""
     stores, requester = context.datastores, context.requester
+    view = stores.view(requester)
     if source is Derived.OPERATIONAL:
         states = context.state(requester), context.sessions.netconf_state()
-        mode = with_defaults.requested(parameters, DefaultsMode.REPORT_ALL)
-        return stores.operational(requester, context.learned(), *states, mode=mode)
+        operational_mode = with_defaults.requested(parameters, DefaultsMode.REPORT_ALL)
+        return functools.partial(view.operational, context.learned(), *states, mode=operational_mode)
     name = Name.RUNNING if source is Derived.INTENDED else source
     assert isinstance(name, Name)  # noqa: S101 -- the other derived one was dealt with above
-    return stores.visible(name, requester, with_defaults.requested(parameters))
+    return functools.partial(view.config, stores.read(name), with_defaults.requested(parameters))
 
 
 def _selection(context: Context, parameters: Parameters, tree: etree._Element) -> Selection:

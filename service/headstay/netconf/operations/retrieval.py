@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
+
 from lxml import etree
 
+from headstay.datastore.computing import computed
 from headstay.netconf import messages
 from headstay.netconf.filters import filtered
 from headstay.netconf.messages import Reply
@@ -17,16 +21,26 @@ async def get(context: Context, operation: etree._Element) -> Reply:
     parameters = Parameters(operation, ("filter",), augmented=with_defaults.PARAMETER)
     requester, mode = context.requester, with_defaults.requested(parameters)
     states = context.state(requester), context.sessions.netconf_state()
-    return _reply(context, parameters, context.datastores.with_state(requester, *states, mode=mode))
+    view = context.datastores.view(requester)
+    return await _reply(context, parameters, lambda: view.with_state(*states, mode=mode), (view.running, *states))
 
 
 async def get_config(context: Context, operation: etree._Element) -> Reply:
     """Return a datastore."""
     parameters = Parameters(operation, ("source", "filter"), augmented=with_defaults.PARAMETER)
-    source = parameters.datastore("source", context.datastores.names)
-    tree = context.datastores.visible(source, context.requester, with_defaults.requested(parameters))
-    return _reply(context, parameters, tree)
+    tree = context.datastores.read(parameters.datastore("source", context.datastores.names))
+    view, mode = context.datastores.view(context.requester), with_defaults.requested(parameters)
+    return await _reply(context, parameters, lambda: view.config(tree, mode), (tree,))
 
 
-def _reply(context: Context, parameters: Parameters, tree: etree._Element) -> Reply:
-    return messages.data(filtered(tree, parameters.optional("filter"), context.datastores.model))
+async def _reply(
+    context: Context, parameters: Parameters, shown: Callable[[], etree._Element], trees: Sequence[etree._Element]
+) -> Reply:
+    """Return the reply with what is shown; `trees` are those that it is made of."""
+    chosen = parameters.optional("filter")
+
+    def reply() -> Reply:
+        return messages.data(filtered(shown(), chosen, context.datastores.model))
+
+    # What a filter costs does not follow from the tree's size.
+    return await computed(reply, *trees) if chosen is None else await asyncio.to_thread(reply)
