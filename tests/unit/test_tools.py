@@ -108,3 +108,29 @@ def test_ci_refuses_a_module_that_skips_itself(tmp_path: Path) -> None:
     done = pytest_on(tmp_path, 'import pytest\npytest.importorskip("not_to_be_had")\n', "--refuse-skips")
     assert done.returncode == 2
     assert "skipped without an excuse in tests/conftest.py: could not import 'not_to_be_had'" in done.stdout
+
+
+def test_fuzz_feeds_a_target_and_shows_what_took_longest() -> None:
+    done = run(sys.executable, TOOLS / "fuzz", "framing", "--seconds", "0.1")
+    assert done.returncode == 0, done.stderr
+    assert "none failed; the slowest:" in done.stdout
+
+
+def test_fuzz_keeps_an_input_that_fails(tmp_path: Path) -> None:
+    properties = tmp_path / "test_broken.py"
+    properties.write_text(
+        "from hypothesis import given, strategies\n"
+        "@given(strategies.binary())\n"
+        "def test_broken(octets): assert octets == b'right'\n"
+    )
+    load = (
+        "import importlib.machinery, importlib.util, pathlib, sys\n"
+        "loader = importlib.machinery.SourceFileLoader('fuzz', sys.argv[1])\n"
+        "fuzz = importlib.util.module_from_spec(importlib.util.spec_from_loader('fuzz', loader))\n"
+        "loader.exec_module(fuzz)\n"
+        "fuzz.Target(pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]))\n"
+    )
+    done = run(sys.executable, "-c", load, TOOLS / "fuzz", properties, tmp_path / "input", PYTHONDONTWRITEBYTECODE="1")
+    assert done.returncode == 1
+    assert "FAILED test_broken(octets=b'')" in done.stdout
+    assert (tmp_path / "input").read_bytes()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from headstay import xml
-from headstay.xml import MOST_ATTRIBUTES, MOST_IN_SCOPE, XmlError
+from headstay.xml import MOST_ATTRIBUTES, MOST_IN_SCOPE, MOST_NODES, XmlError
 
 
-def refused(octets: bytes) -> str:
+def refused(octets: bytes, most_elements: int = MOST_NODES) -> str:
     with pytest.raises(XmlError) as caught:
-        xml.parse(octets)
+        xml.parse(octets, most_elements)
     return str(caught.value)
 
 
@@ -53,6 +53,64 @@ def test_octets_that_are_no_utf_8_are_refused() -> None:
 
 def test_a_document_type_is_refused() -> None:
     assert "document type" in refused(b"<!DOCTYPE a><a/>")
+
+
+ENTITIES = b"".join(b"<!ENTITY e%d '%b'>" % (n, b"&e%d;" % (n - 1) * 10) for n in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"<!DOCTYPE a [<!ENTITY e0 'ha'>" + ENTITIES + b"]><a>&e9;</a>",
+        b"<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><a>&b;</a>",
+        b"<!DOCTYPE a SYSTEM 'http://192.0.2.1/a.dtd'><a/>",
+        b"<?xml version='1.0'?><!-- --><!DOCTYPE a [<!ATTLIST a b CDATA 'c'>]><a/>",
+    ],
+    ids=["a billion laughs", "a file", "a DTD from the network", "a default attribute"],
+)
+def test_what_a_document_type_could_do_is_refused(document: bytes) -> None:
+    assert "document type" in refused(document)
+
+
+def test_an_entity_that_is_not_declared_is_refused() -> None:
+    assert "not well-formed" in refused(b"<a>&b;</a>")
+    assert xml.parse(b"<a>&lt;&#233;</a>").text == "<é"
+
+
+def test_depth() -> None:
+    xml.parse(b"<a>" * 256 + b"</a>" * 256)
+    assert "not well-formed" in refused(b"<a>" * 257 + b"</a>" * 257)
+
+
+def test_a_text_of_ten_million_octets() -> None:
+    assert "not well-formed" in refused(b"<a>" + b"x" * 10_000_001 + b"</a>")
+    assert "not well-formed" in refused(b"<a b='" + b"x" * 10_000_001 + b"'/>")
+    assert "not well-formed" in refused(b"<a><![CDATA[" + b"x" * 10_000_001 + b"]]></a>")
+
+
+def test_a_long_name_is_refused_and_not_repeated() -> None:
+    assert len(refused(b"<" + b"x" * 100_000 + b"/>")) < 300
+
+
+def test_elements() -> None:
+    assert len(xml.parse(b"<a>" + b"<b/>" * 9 + b"</a>", most_elements=10)) == 9
+    assert "more than 10 elements" in refused(b"<a>" + b"<b/>" * 10 + b"</a>", 10)
+
+
+def test_cdata_is_text() -> None:
+    assert xml.parse(b"<a>b<![CDATA[<c>&d;]]>e</a>").text == "b<c>&d;e"
+
+
+def test_comments_and_processing_instructions_leave_no_trace() -> None:
+    """Also where an operation's name or a value is looked for, and where they look like something that is refused."""
+    root = xml.parse(b"<!-- a --><?b c?><a><!-- <d> --><?e?>f<!-- <!D -->g<?h?><i/><!-- j -->k</a><?l?>")
+    assert (root.text, len(root), root[0].tail) == ("fg", 1, "k")
+    assert xml.serialise(root) == b"<a>fg<i/>k</a>"
+
+
+def test_a_comment_within_a_name_is_not_well_formed() -> None:
+    for document in (b"<a<!-- -->b/>", b"<a b<!-- -->='c'/>", b"<a b='<!-- -->'/>", b"<<?x?>a/>"):
+        assert "not well-formed" in refused(document)
 
 
 def with_attributes(number: int) -> bytes:

@@ -28,12 +28,11 @@ class NotAValue(ValueError):
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
 _DECIMAL = re.compile(r"([+-]?)([0-9]{1,40})(?:\.([0-9]{1,40}))?")
-_PREFIX_IN_PATH = re.compile(r"(?<![\w.'\"-])([A-Za-z_][\w.-]*):(?=[A-Za-z_*])")
+_QUOTED_OR_PREFIX = re.compile(r"'[^']*'|\"[^\"]*\"|(?<![\w.'\"-])([A-Za-z_][\w.-]*):(?=[A-Za-z_*])")
 _STEP = re.compile(r"/(?:([A-Za-z_][\w.-]*):)?([A-Za-z_][\w.-]*)")
 _PREDICATE = re.compile(
     r"\s*\[\s*(?:[A-Za-z_][\w.-]*:)?(\.|[A-Za-z_][\w.-]*)\s*=\s*(?:'([^']*)'|\"([^\"]*)\"|\$USER)\s*\]"
 )
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
 def integer(text: str) -> str:
@@ -133,16 +132,9 @@ def node_path(text: str) -> tuple[Step, ...]:
 
 def prefixes_in_path(text: str) -> set[str]:
     """Return the prefixes that an XPath expression or instance-identifier uses outside its quoted strings."""
-    return set(_PREFIX_IN_PATH.findall(_QUOTED.sub("''", text)))
+    return {found[1] for found in _QUOTED_OR_PREFIX.finditer(text) if found[1] is not None}
 
 
 def with_prefixes(text: str, renamed: Mapping[str, str]) -> str:
-    """Return the expression with its prefixes renamed, quoted strings left as they are."""
-    pieces, last = [], 0
-    for quoted in [*_QUOTED.finditer(text), None]:
-        end = quoted.start() if quoted else len(text)
-        pieces.append(_PREFIX_IN_PATH.sub(lambda m: f"{renamed[m[1]]}:", text[last:end]))
-        if quoted:
-            pieces.append(quoted[0])
-            last = quoted.end()
-    return "".join(pieces)
+    """Return the expression with the prefixes that `prefixes_in_path` finds renamed, quoted strings as they are."""
+    return _QUOTED_OR_PREFIX.sub(lambda found: found[0] if found[1] is None else f"{renamed[found[1]]}:", text)

@@ -319,6 +319,8 @@ def _decode(octets: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
     except msgspec.MsgspecError as error:
         # msgspec names the path and what it expects there. The one value that it quotes is a second `type`.
         raise WireError(text.legible(_PATTERN.sub("Expected other characters", str(error)))) from None
+    except UnicodeDecodeError:  # no MsgspecError, and only of the texts that are looked at
+        raise WireError("the message is not in UTF-8") from None
     except RecursionError:
         raise WireError("the message is nested too deeply") from None
 

@@ -247,4 +247,5 @@ async def test_verifying_leaves_the_loop_free() -> None:
 
 def test_a_hash_of_too_many_rounds_matches_nothing() -> None:
     """Checking it would occupy the thread of passwords for minutes."""
-    assert not passwords.hash_matches(f"$6$rounds={passwords.MOST_ROUNDS + 1}$salt$" + "." * 86, "x")
+    for rounds in (str(passwords.MOST_ROUNDS + 1), "9" * 5000, "٩٩٩٩٩٩٩٩٩", "²", "-1", ""):
+        assert not passwords.hash_matches(f"$6$rounds={rounds}$salt$" + "." * 86, "x")

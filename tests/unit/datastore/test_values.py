@@ -90,6 +90,7 @@ def test_qualified_name() -> None:
         ("a:*", {"a"}),
         ("1 + 1", set()),
         ("'a:b'", set()),
+        ("a:b[.='x'c:d]", {"a"}),
     ],
 )
 def test_prefixes_in_path(expression: str, prefixes: set[str]) -> None:
@@ -99,6 +100,10 @@ def test_prefixes_in_path(expression: str, prefixes: set[str]) -> None:
 def test_with_prefixes_leaves_quoted_text_alone() -> None:
     renamed = values.with_prefixes("/a:b[a:c='a:d']/a:e[.=\"a:f\"]", {"a": "z"})
     assert renamed == "/z:b[z:c='a:d']/z:e[.=\"a:f\"]"
+
+
+def test_with_prefixes_leaves_alone_what_a_quote_stands_before() -> None:
+    assert values.with_prefixes("a:b[.='x'c:d]", {"a": "z"}) == "z:b[.='x'c:d]"
 
 
 def test_with_prefixes_renames_after_an_axis() -> None:

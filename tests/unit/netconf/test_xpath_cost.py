@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from fakes_netconf import model
@@ -24,6 +26,25 @@ def test_the_models_are_no_deeper_than_the_estimate_believes() -> None:
     assert levels(model().schema) <= DEEPEST
 
 
+def above(node: SchemaNode) -> Iterator[SchemaNode]:
+    while node.parent is not None:
+        node = node.parent
+        yield node
+
+
+def test_what_bears_a_name_stands_in_the_order_of_the_models() -> None:
+    """Nothing lies within a node of its name. Where one node of a name stands beside the branch that another one is in,
+    the branch comes last. So what bears a name need not be sorted, whatever is asked about its parents.
+    """
+    for node in model().schema.walk():
+        branch = node
+        for ancestor in above(node):
+            assert ancestor.tag != node.tag
+            namesake = ancestor.children.get(node.tag, branch)
+            assert namesake is branch or ancestor.order[namesake.tag] < ancestor.order[branch.tag]
+            branch = ancestor
+
+
 @pytest.mark.parametrize(
     "expression",
     [
@@ -32,6 +53,10 @@ def test_the_models_are_no_deeper_than_the_estimate_believes() -> None:
         "/a:top/a:entry[a:name = 'x']",
         "/a:top/a:entry[a:name = 'x'][a:value = 'y']/a:value",
         "//a:entry[a:name = 'x' and a:value > 3]",
+        "//*",
+        "//node()",
+        "//a:entry/*",
+        "//a:entry/a:name/text()",
         "//a:name | //a:value",
         "/a:top/a:entry[contains(a:name, 'eth')]",
         "/a:top/a:entry[count(a:name) = 1]",
@@ -54,6 +79,12 @@ def test_what_is_linear_may_run_on_very_large_trees(expression: str) -> None:
         "//a:entry/..//a:name/..",
         "//a:entry/parent::*[a:name]",
         "//a:entry/namespace::*",
+        "//*[a:name]",
+        "//node()[1]",
+        "//*/text()",
+        "//a:entry//*/node()",
+        "//./*/node()",
+        "descendant::*/a:*",
     ],
 )
 def test_what_is_not_may_run_on_small_ones(expression: str) -> None:

@@ -48,6 +48,14 @@ FORMS: list[tuple[messages.Body, dict[str, Any]]] = [
 ]
 
 
+def test_what_is_not_utf_8_is_refused() -> None:
+    """The JSON library reports it in another way than everything else, and only where it looks at the text."""
+    with pytest.raises(WireError, match="UTF-8"):
+        messages.decode_body(b'{"serial": "\xff", "mechanism": "none"}', messages.Authenticate)
+    with pytest.raises(WireError, match="UTF-8"):
+        messages.TO_CLOUD.decode(b'{"type": "\xff"}')
+
+
 @pytest.mark.parametrize(("message", "form"), FORMS, ids=lambda value: type(value).__name__)
 def test_form_on_the_wire(message: messages.Body, form: dict[str, Any]) -> None:
     assert json.loads(messages.encode(message)) == form
