@@ -177,6 +177,7 @@ async def test_defaults_of_operational(client: RawClient, mode: str, present: bo
         ),
         (get_data("running", "<max-depth>0</max-depth>"), "invalid-value"),
         (get_data("running", "<max-depth>65536</max-depth>"), "invalid-value"),
+        (get_data("running", f"<max-depth>{'9' * 5000}</max-depth>"), "invalid-value"),
         (get_data("running", "<config-filter>maybe</config-filter>"), "invalid-value"),
         (get_data("running", "<subtree-filter/><xpath-filter>/*</xpath-filter>"), "bad-element"),
         (get_data("running", "<xpath-filter>1+1</xpath-filter>"), "invalid-value"),
