@@ -242,11 +242,16 @@ class _Told:
 
     def __init__(self, notifications: Notifications) -> None:
         self.notifications = notifications
-        self._report: Callable[[dict[str, object], float], None] = lambda *_: None
+        self._early: list[tuple[dict[str, object], float]] = []
+        self._report: Callable[[dict[str, object], float], None] = lambda *report: self._early.append(report)
 
     def reports_with(self, report: Callable[[dict[str, object], float], None]) -> None:
-        """Say who brings reports to the cloud; before this nothing happens that it would have to know."""
+        """Say who brings reports to the cloud. What the start itself has undone is brought now."""
         self._report = report
+        for body, time in self._early:
+            with _logged():
+                report(body, time)
+        self._early.clear()
 
     def of_engine(self, event: Event, time: float) -> None:
         """Tell of an event of the link, which has logged it."""

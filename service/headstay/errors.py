@@ -63,10 +63,11 @@ class ErrorPath:
 
 @dataclass(frozen=True, slots=True)
 class ErrorInfo:
-    """One element of <error-info>, for instance (`bad-element`, `port`); always in the NETCONF base namespace."""
+    """One element of <error-info>, for instance (`bad-element`, `port`)."""
 
     name: str
     value: str
+    namespace: str = "urn:ietf:params:xml:ns:netconf:base:1.0"
 
 
 class NetconfError(HeadstayError):

@@ -32,6 +32,8 @@ class StateDirectory:
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = (self._directory / _LOCK).open("w")
+            # Whoever can open it can hold it, and keep the daemon from starting.
+            (self._directory / _LOCK).chmod(0o600)
         except OSError as error:
             raise StartupError(f"the state directory {self._directory} cannot be used: {error.strerror}") from None
         try:

@@ -21,6 +21,8 @@ NOTIFICATION: Final = "urn:ietf:params:xml:ns:netconf:notification:1.0"
 STREAMS: Final = "urn:ietf:params:xml:ns:netmod:notification"
 """RFC 5277's streams, and the notifications about a subscription itself."""
 SYSTEM: Final = "urn:ietf:params:xml:ns:yang:ietf-system"
+YANG: Final = "urn:ietf:params:xml:ns:yang:1"
+"""YANG's own words: `insert`, and what its constraints put into <error-info> (RFC 7950 section 15)."""
 NACM: Final = "urn:ietf:params:xml:ns:yang:ietf-netconf-acm"
 HCM: Final = "urn:headstay:yang:cloud-management"
 

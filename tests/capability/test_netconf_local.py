@@ -51,6 +51,34 @@ async def test_the_mode_of_the_socket(tmp_path: Path) -> None:
         assert stat.S_IMODE(mode) == 0o660
 
 
+def group_and_mode(path: Path, mode: int | None = None) -> tuple[int, int]:
+    """Return them; set the mode before, if one is given."""
+    if mode is not None:
+        path.chmod(mode)
+    return path.stat().st_gid, stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for another user")
+async def test_its_group_reaches_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that is private is opened for passing through; one that somebody has opened stays as it is."""
+    entry = grp.getgrnam("daemon")
+    monkeypatch.setattr(grp, "getgrnam", {local.GROUP: entry}.__getitem__)
+    opened = group_and_mode(tmp_path, 0o750)
+    async with running_server(tmp_path):
+        assert group_and_mode(tmp_path) == opened
+    group_and_mode(tmp_path, 0o700)
+    async with running_server(tmp_path):
+        assert group_and_mode(tmp_path) == (entry.gr_gid, 0o710)
+        assert group_and_mode(tmp_path / "netconf.sock") == (entry.gr_gid, 0o660)
+
+
+async def test_without_the_group_the_directory_stays_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grp, "getgrnam", {}.__getitem__)
+    private = group_and_mode(tmp_path, 0o700)
+    async with running_server(tmp_path):
+        assert group_and_mode(tmp_path) == private
+
+
 async def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left_over:
         left_over.bind(str(tmp_path / "netconf.sock"))

@@ -339,6 +339,24 @@ async def test_a_session_can_always_be_closed(tmp_path: Path) -> None:
 # the switch, the counters, the way back
 
 
+async def test_who_may_change_nothing_holds_running_no_longer_than_the_session(tmp_path: Path) -> None:
+    """A confirmed commit of nothing keeps everybody else from writing; with a persist id it could not be ended."""
+    persist = "<commit><confirmed/><confirm-timeout>4294967295</confirm-timeout><persist>mine</persist></commit>"
+    read_only = ("<module-name>*</module-name><access-operations>read exec</access-operations><action>permit</action>",)
+    for rules, written in ((read_only, False), ((*read_only, rule(OPERATOR, "update")), True)):
+        async with session(tmp_path, datastores(*rules)) as client:
+            reply = await client.rpc(persist)
+            assert is_ok(reply) if written else tag(reply) == "access-denied"
+    async with session(tmp_path, datastores()) as client, unix_client(tmp_path) as other:
+        await other.greet()
+        assert is_ok(await client.rpc("<commit><confirmed/></commit>"))
+        lock = "<lock><target><running/></target></lock>"
+        assert tag(await other.rpc(lock)) == "lock-denied"
+        kill = f"<kill-session><session-id>{client.session_id}</session-id></kill-session>"
+        assert is_ok(await other.rpc(kill))
+        assert is_ok(await other.rpc(lock))
+
+
 async def test_without_access_control_everybody_may_do_everything(tmp_path: Path) -> None:
     stores = datastores(options="<enable-nacm>false</enable-nacm>")
     async with session(tmp_path, stores) as client:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from lxml import etree
 from ncclient import manager
+from ncclient.transport.errors import TransportError
 
 from end_to_end.processes import Cloud, Device, until
 
@@ -118,6 +119,23 @@ def test_the_cloud_hears_of_a_commit(cloud: Cloud, device: Device) -> None:
     top = "/headstay-cloud-management:cloud-management"
     assert {f"{top}/server/domain", f"{top}/server/password"} < set(commits[0]["changed"])
     assert PASSWORD not in str(reported(cloud))
+
+
+def test_the_cloud_hears_of_a_commit_that_the_start_has_undone(cloud: Cloud, device: Device) -> None:
+    """A confirmed commit without a persist id ends with the daemon; else the cloud would believe in it for ever."""
+    configure(device, cloud)
+    with contextlib.suppress(TransportError), connected(device) as session:
+        config = (
+            f'<config><cloud-management xmlns="{HCM}"><ping-interval>77</ping-interval></cloud-management></config>'
+        )
+        session.edit_config(target="candidate", config=config)
+        session.commit(confirmed=True)
+        until(lambda: len(reported(cloud, "commit")), lambda count: count == 2)
+        device.program.kill()
+    device.start()
+    commits = until(lambda: reported(cloud, "commit"), lambda commits: len(commits) > 2)
+    undone = {"event": "commit", "changed": ["/headstay-cloud-management:cloud-management/ping-interval"]}
+    assert commits[2:] == [undone]
 
 
 def test_a_damaged_log_stops_nothing(device: Device) -> None:

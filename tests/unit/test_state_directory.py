@@ -13,6 +13,7 @@ def test_it_is_made_private_and_held_by_one_at_a_time(tmp_path: Path) -> None:
     for _ in range(2):
         with StateDirectory(directory):
             assert directory.stat().st_mode & 0o777 == 0o700
+            assert (directory / "lock").stat().st_mode & 0o777 == 0o600
             with pytest.raises(StateDirectoryInUseError, match="another headstay runs on"), StateDirectory(directory):
                 pass
 

@@ -175,6 +175,15 @@ class Access:
             node, element = permissions.named_openly(denied.node, denied.element)
             raise self._denied(requester, error_path(node, element) if node.parent is not None else None)
 
+    def authorize_persistence(self, requester: Requester, running: etree._Element) -> None:
+        """Raise AccessDenied unless this requester may begin a confirmed commit that outlives its session.
+
+        Until it ends nobody else may lock or change running, and nobody else knows its persist id. A commit of nothing
+        needs no right to data (RFC 8341 section 3.2.7), so that somebody who may change nothing could have begun one.
+        """
+        if not self.permissions(requester, running).writes:
+            raise self._denied(requester, None)
+
     def _denied(self, requester: Requester, path: ErrorPath | None) -> AccessDenied:
         self.denials.data_writes += 1
         return AccessDenied(f"{requester.user} may not make this change", path=path, type=ErrorType.APPLICATION)

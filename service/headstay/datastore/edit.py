@@ -18,18 +18,20 @@ from headstay.datastore import edit_errors as refuse
 from headstay.datastore.entries import Key, Siblings
 from headstay.datastore.schema import Kind, SchemaNode
 from headstay.datastore.values import NotAValue
-from headstay.errors import InvalidValue, NetconfError, RpcErrors
+from headstay.errors import InvalidValue, NetconfError, OperationFailed, RpcErrors
 
 Operation = Literal["merge", "replace", "create", "delete", "remove", "none"]
 DefaultOperation = Literal["merge", "replace", "none"]
 
 OPERATION = f"{{{xml.NETCONF}}}operation"
-INSERT, KEY, VALUE = (f"{{urn:ietf:params:xml:ns:yang:1}}{name}" for name in ("insert", "key", "value"))
+INSERT, KEY, VALUE = (f"{{{xml.YANG}}}{name}" for name in ("insert", "key", "value"))
 _OPERATIONS = ("merge", "replace", "create", "delete", "remove")
 TAGGED = "{urn:ietf:params:xml:ns:netconf:default:1.0}default"
 """The attribute that marks a default value (RFC 6243 section 6)."""
 _PLACING = {INSERT, KEY, VALUE}
 _KNOWN_ATTRIBUTES = {OPERATION, *_PLACING}
+MOST_ERRORS = 100
+"""Errors of one edit that are told one by one: an edit may hold as many as a message has elements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,9 @@ class Edited:
     """What an edit comes to."""
 
     tree: etree._Element
-    """The new tree, without whatever `errors` are about."""
+    """The new tree, without whatever is wrong."""
     errors: tuple[NetconfError, ...] = field(default=())
+    """What is wrong, in the edit's order. Of more than MOST_ERRORS the last one says how many others there are."""
 
 
 def edit(
@@ -63,7 +66,7 @@ def edit(
         operation = "merge"
     run.children(result, schema, config, operation)
     prune(result, schema)
-    return Edited(result, tuple(run.errors))
+    return Edited(result, run.found())
 
 
 def edited(
@@ -82,7 +85,9 @@ class _Edit:
     def __init__(self, schema: SchemaNode) -> None:
         self.schema = schema
         self.siblings = Siblings()
-        self.errors: list[NetconfError] = []
+        self._errors: list[NetconfError] = []
+        self._more_errors = 0
+        self._namespaces: frozenset[str] = frozenset()  # of the schema, once something is asked for that is not in it
         self._chosen: dict[tuple[etree._Element, str], str] = {}  # so that a choice is looked through once
 
     def children(
@@ -94,7 +99,16 @@ class _Edit:
             try:
                 self._child(target, node, source, operation, seen)
             except NetconfError as error:
-                self.errors.append(error)
+                if len(self._errors) < MOST_ERRORS:
+                    self._errors.append(error)
+                else:
+                    self._more_errors += 1
+
+    def found(self) -> tuple[NetconfError, ...]:
+        """Return the errors."""
+        if not self._more_errors:
+            return tuple(self._errors)
+        return (*self._errors, OperationFailed(f"the edit has {self._more_errors} more errors"))
 
     def _child(
         self,
@@ -106,7 +120,8 @@ class _Edit:
     ) -> None:
         node = parent.child(source.tag)
         if node is None:
-            raise refuse.unknown(self.schema, parent, target, source)
+            self._namespaces = self._namespaces or frozenset(known.namespace for known in self.schema.walk())
+            raise refuse.unknown(self._namespaces, parent, target, source)
         if not node.config:
             raise refuse.state_data(node, target)
         operation = _operation_of(source, node, target, inherited)

@@ -6,6 +6,7 @@ Never quotes a value: it may be a secret.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Literal
 
 from lxml import etree
@@ -35,13 +36,15 @@ _ATTRIBUTE_ERRORS: dict[str, type[NetconfError]] = {
 }
 
 
-def unknown(schema: SchemaNode, parent: SchemaNode, target: etree._Element, source: etree._Element) -> NetconfError:
-    """Return the error for an element that the schema does not have there."""
+def unknown(
+    namespaces: Collection[str], parent: SchemaNode, target: etree._Element, source: etree._Element
+) -> NetconfError:
+    """Return the error for an element that the schema does not have there; `namespaces` are all that it has."""
     name = etree.QName(source)
     namespace = name.namespace or ""
     path = error_path(parent, target) if parent.parent is not None else None
     bad = ErrorInfo("bad-element", name.localname)
-    if not any(node.namespace == namespace for node in schema.walk()):
+    if namespace not in namespaces:
         info = (bad, ErrorInfo("bad-namespace", namespace))
         what = f"namespace {namespace!r} is not known here" if namespace else "it has no namespace"
         return UnknownNamespace(f"{name.localname}: {what}", path=path, info=info)

@@ -297,7 +297,7 @@ class Model:
         elif isinstance(value, ObjectValue) and isinstance(instance.schema_node, yang.InternalNode):
             for choice in _mandatory_choices(instance, instance.schema_node):
                 node, element = self._locate(self.schema, tree, instance.path)
-                info = [ErrorInfo("missing-choice", choice.name)]
+                info = [ErrorInfo("missing-choice", choice.name, xml.YANG)]
                 path, app_tag = error_path(node, element), "missing-choice"
                 return DataMissing(f"{node.name} needs its {choice.name}", path=path, app_tag=app_tag, info=info)
             below = [instance[name] for name in value]

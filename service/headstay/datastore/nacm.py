@@ -37,6 +37,7 @@ class Right(enum.Enum):
 
 
 _ALL_RIGHTS = frozenset(Right)
+_WRITING = (Right.CREATE, Right.UPDATE, Right.DELETE)
 _NEEDED = {
     Edit.CREATED: Right.CREATE,
     Edit.MODIFIED: Right.UPDATE,
@@ -237,6 +238,13 @@ class Permissions:
         return not denied_by_default and self._nacm.read_default
 
     # data
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is anything that the user may change, as far as the rules tell without the data."""
+        if self.unlimited or self._nacm.write_default:
+            return True
+        return any(rule.permit and any(rule.for_data(rule.module, right) for right in _WRITING) for rule in self._rules)
 
     def may(self, right: Right, node: SchemaNode, element: etree._Element) -> bool:
         """Whether the user has this right to an instance, whatever holds above it (section 3.4.5)."""

@@ -216,6 +216,8 @@ class Datastores:
             self._unlocked_for(requester, Name.CANDIDATE)
             if self._candidate is not None:
                 await self.access.authorize_changes(requester, self._running, self._running, self._candidate)
+            if request.confirmed and request.persist is not None:
+                self.access.authorize_persistence(requester, self._running)
             await self._confirming.take(Commit(requester, request, self._running))
 
     async def cancel_commit(self, requester: Requester, persist_id: str | None = None) -> None:

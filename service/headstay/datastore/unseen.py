@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from lxml import etree
 
 from headstay import xml
-from headstay.datastore.edit import OPERATION
+from headstay.datastore.edit import OPERATION, TAGGED
 from headstay.datastore.nacm import Permissions, Right
 from headstay.datastore.schema import Kind, SchemaNode
 from headstay.datastore.values import NotAValue
@@ -66,7 +66,8 @@ class _Unseen:
     ) -> Found | None:
         hidden = hidden or node.protection is not None or not self._permissions.shows(node, instance)
         if hidden and not self._is_way(node, source, operation):
-            needed = _needed(node, operation)
+            # A default that is marked as one takes away what is there (RFC 6243 section 4.5.2).
+            needed = _needed(node, "remove" if source.get(TAGGED) in ("true", "1") else operation)
             if not any(self._permissions.may(right, node, instance) for right in needed):
                 return node, instance
         if node.terminal or operation in ("delete", "remove"):

@@ -31,6 +31,7 @@ from headstay.netconf.session import (
     Subscribed,
     Termination,
     Tick,
+    Unsubscribed,
 )
 
 CLOSE_GRACE = 5.0
@@ -112,6 +113,10 @@ class Connection:
     def subscribed(self) -> None:
         """Note that the session has subscribed to notifications."""
         self._handle(Subscribed())
+
+    def unsubscribed(self) -> None:
+        """Note that the session's subscription is over."""
+        self._handle(Unsubscribed())
 
     def notify(self, message: bytes) -> None:
         """Send a notification, between two other messages."""

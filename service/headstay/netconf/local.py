@@ -106,7 +106,12 @@ def _remove_stale(path: Path) -> None:
 
 def _give_to_group(path: Path) -> None:
     try:
-        os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
+        group = grp.getgrnam(GROUP).gr_gid
+        os.chown(path, -1, group)
+        if not path.parent.stat().st_mode & stat.S_IRWXG:
+            # Nobody reaches the socket through a private directory. The group may pass, and see no names.
+            os.chown(path.parent, -1, group)
+            path.parent.chmod(stat.S_IMODE(path.parent.stat().st_mode) | stat.S_IXGRP)
     except KeyError:
         return
     except PermissionError:

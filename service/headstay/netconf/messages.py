@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 from xml.sax.saxutils import quoteattr
 
 from lxml import etree
@@ -183,7 +183,8 @@ def _rpc_error(error: NetconfError) -> bytes:
     if error.info:
         info = etree.SubElement(root, _tag("error-info"))
         for item in error.info:
-            _leaf(info, item.name, item.value)
+            leaf = etree.SubElement(info, f"{{{item.namespace}}}{item.name}", nsmap=_as_default(item.namespace))
+            leaf.text = legal(item.value)
     # The reply around it declares the namespace already.
     return xml.serialise(root).replace(f' xmlns="{xml.NETCONF}"'.encode(), b"", 1)
 
@@ -195,6 +196,12 @@ def legal(text: str) -> str:
 
 def _netconf_element(name: str) -> etree._Element:
     return xml.element(_tag(name))
+
+
+def _as_default(namespace: str) -> dict[str, str]:
+    """Declare a namespace without a prefix."""
+    declared: dict[str | None, str] = {None: namespace}
+    return cast("dict[str, str]", declared)  # lxml-stubs forgets the default namespace
 
 
 def _leaf(parent: etree._Element, name: str, text: str) -> etree._Element:

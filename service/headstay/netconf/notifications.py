@@ -19,7 +19,7 @@ from headstay import xml
 from headstay.datastore.model import DATA
 from headstay.netconf import streams
 from headstay.netconf.event_log import Batch, EventLog
-from headstay.netconf.streams import Cut, Effect, Input, Log, Notify, Stream, Subscription
+from headstay.netconf.streams import Completed, Cut, Effect, Input, Log, Notify, Stream, Subscription
 
 SAVE_AFTER: Final = 1.0
 """Seconds after which a notification is on disk at the latest; those of one such time are written together."""
@@ -39,6 +39,9 @@ class Receivers(Protocol):
 
     def cut(self, session_id: int) -> None:
         """End a session that does not read."""
+
+    def completed(self, session_id: int) -> None:
+        """Note that a session's subscription is over."""
 
 
 class Notifications:
@@ -153,6 +156,8 @@ class Notifications:
                 self._receivers.notify(session_id, message)
             case Cut(session_id):
                 self._receivers.cut(session_id)
+            case Completed(session_id):
+                self._receivers.completed(session_id)
 
     def _set_timer(self) -> None:
         if self._timer is not None:

@@ -91,6 +91,11 @@ class Subscribed:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsubscribed:
+    """The subscription is over, and the session goes on: it is as idle as any other."""
+
+
+@dataclass(frozen=True, slots=True)
 class Notified:
     """There is a notification for a session that has subscribed."""
 
@@ -111,7 +116,7 @@ class Tick:
     """The time of `deadline` may have come."""
 
 
-Input = Opened | Octets | PeerClosed | Lost | Replied | Subscribed | Notified | Killed | Tick
+Input = Opened | Octets | PeerClosed | Lost | Replied | Subscribed | Unsubscribed | Notified | Killed | Tick
 
 
 # effects
@@ -228,6 +233,11 @@ class Session:
         self._subscribed = True
         return []
 
+    def _unsubscribe(self, _input: Unsubscribed, now: float) -> list[Effect]:
+        self._subscribed = False
+        self._quiet_since = now
+        return []
+
     def _notify(self, input: Notified, _now: float) -> list[Effect]:
         self.counters.out_notifications += 1
         return [Send(frame(input.message, self._deframer.framing))]
@@ -330,6 +340,8 @@ TRANSITIONS: Final[Mapping[tuple[State, type], _Transition]] = {
     **{(State.RUNNING, kind): transition for kind, transition in _WHILE_OPEN.items()},
     (State.READY, Subscribed): Session._subscribe,
     (State.RUNNING, Subscribed): Session._subscribe,
+    (State.READY, Unsubscribed): Session._unsubscribe,
+    (State.RUNNING, Unsubscribed): Session._unsubscribe,
     (State.READY, Notified): Session._notify,
     (State.RUNNING, Notified): Session._notify,
     (State.RUNNING, Replied): Session._reply,

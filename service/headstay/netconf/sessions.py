@@ -139,6 +139,11 @@ class Sessions:
             _log.warning("session %d does not read its notifications", session_id)
             live.connection.kill(Termination.DROPPED)
 
+    def completed(self, session_id: int) -> None:
+        """Note that a session's subscription is over; nothing happens where the session is over, too."""
+        if (live := self._live.get(session_id)) is not None:
+            live.connection.unsubscribed()
+
     async def kill(self, session_id: int, by: int) -> bool:
         """End another session and wait until its locks are released; False if there is none of that id."""
         victim, killer = self._live.get(session_id), self._live.get(by)

@@ -179,7 +179,14 @@ class Cut:
     session_id: int
 
 
-Effect = Notify | Cut
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A session's subscription is over; the session goes on without one."""
+
+    session_id: int
+
+
+Effect = Notify | Cut | Completed
 
 
 @dataclass(slots=True)
@@ -288,7 +295,7 @@ class Stream:
         if stop is None or now < stop:
             return []
         self._forget(session_id)
-        return [Notify(session_id, notification(now, _NOTIFICATION_COMPLETE))]
+        return [Notify(session_id, notification(now, _NOTIFICATION_COMPLETE)), Completed(session_id)]
 
 
 def _is_accepted(subscription: Subscription, entry: Entry) -> bool:

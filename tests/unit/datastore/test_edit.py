@@ -8,7 +8,7 @@ import pytest
 from lxml import etree
 
 from headstay import xml
-from headstay.datastore.edit import DefaultOperation, edit, edited
+from headstay.datastore.edit import MOST_ERRORS, DefaultOperation, edit, edited
 from headstay.datastore.model import DATA, Model
 from headstay.errors import ErrorInfo, NetconfError, RpcErrors
 from models import config, device_model, hcm, made, rules, test_model, text, types, values
@@ -554,6 +554,18 @@ def test_every_error_is_found_and_what_is_right_takes_effect() -> None:
     with pytest.raises(RpcErrors) as caught:
         edited(schema, before, change)
     assert len(caught.value.errors) == 3
+
+
+@pytest.mark.parametrize("wrong", ["<no-such/>", '<no-such xmlns="urn:nowhere"/>', "<enabled>maybe</enabled>"])
+def test_the_errors_that_are_told_are_bounded(wrong: str) -> None:
+    """Or a message of 16 MB would be answered by one of hundreds."""
+    schema, before = device_model().schema, made(device_model(), NOTHING)
+    exactly = edit(schema, before, hcm(wrong * MOST_ERRORS))
+    assert len(exactly.errors) == MOST_ERRORS
+    more = edit(schema, before, hcm(wrong * (MOST_ERRORS + 7) + "<ping-interval>20</ping-interval>"))
+    assert [error.message for error in more.errors[:-1]] == [error.message for error in exactly.errors]
+    assert (more.errors[-1].tag, more.errors[-1].message) == ("operation-failed", "the edit has 7 more errors")
+    same(more.tree, hcm("<ping-interval>20</ping-interval>"))
 
 
 def test_neither_the_tree_nor_the_edit_is_changed() -> None:

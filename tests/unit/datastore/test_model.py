@@ -144,7 +144,7 @@ def test_a_missing_mandatory_leaf() -> None:
 def test_a_missing_mandatory_choice() -> None:
     error = refused(test_model(), rules("<required><needed>x</needed><inner><also>y</also></inner></required>"))
     assert (error.tag, error.app_tag) == ("data-missing", "missing-choice")
-    assert error.info == (ErrorInfo("missing-choice", "way"),)
+    assert error.info == (ErrorInfo("missing-choice", "way", xml.YANG),)  # RFC 7950 section 15.6
     assert path(error) == "/tr:rules/tr:required"
 
 

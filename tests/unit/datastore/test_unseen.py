@@ -75,6 +75,16 @@ def test_a_hidden_container() -> None:
     assert where(user, '<tls nc:operation="remove"/>') == TLS
 
 
+def test_a_hidden_leaf_that_is_marked_as_its_default_needs_the_right_to_delete_it() -> None:
+    """The mark takes away what is there, and does nothing where nothing is: the answer must not tell which."""
+    hidden, path = deny("/hcm:cloud-management/hcm:ping-interval", "read"), "/hcm:cloud-management/hcm:ping-interval"
+    written = '<ping-interval xmlns:wd="urn:ietf:params:xml:ns:netconf:default:1.0" wd:default="{}">60</ping-interval>'
+    for mark in ("true", "1"):
+        assert where(permissions(rules(hidden, permit(path, "create update"))), written.format(mark)) == path
+        assert where(permissions(rules(hidden, permit(path, "delete"))), written.format(mark)) is None
+    assert where(permissions(rules(hidden, permit(path, "update"))), written.format("false")) is None
+
+
 def test_what_edit_refuses_anyway_is_left_to_it() -> None:
     user = permissions(rules(deny("/")))
     assert refused(user, SCHEMA, config('<nonsense xmlns="urn:x"/>'), "merge") is None

@@ -131,6 +131,18 @@ def test_an_rpc_error_in_the_order_of_the_rfc() -> None:
     assert found[6][0].tag == f"{{{xml.NETCONF}}}bad-element"
 
 
+def test_an_error_info_of_another_namespace() -> None:
+    """RFC 7950 section 15: what YANG adds to <error-info> stands in YANG's namespace."""
+    info = [errors.ErrorInfo("missing-choice", "a&b", xml.YANG), errors.ErrorInfo("bad-element", "c")]
+    found = parsed(messages.error_body(errors.DataMissing("x", info=info)))[0].find(f"{{{xml.NETCONF}}}error-info")
+    assert found is not None
+    assert [(child.tag, child.text) for child in found] == [
+        (f"{{{xml.YANG}}}missing-choice", "a&b"),
+        (f"{{{xml.NETCONF}}}bad-element", "c"),
+    ]
+    assert found[0].prefix is None
+
+
 def test_an_error_path_may_use_the_prefix_nc() -> None:
     error = errors.BadElement("x", path=errors.ErrorPath("/nc:a", (("nc", xml.NETCONF),)))
     path = parsed(messages.error_body(error)).find(f"{{{xml.NETCONF}}}rpc-error/{{{xml.NETCONF}}}error-path")

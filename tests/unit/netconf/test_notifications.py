@@ -29,6 +29,7 @@ class Receivers:
         self.notifications = notifications
         self.sent: list[tuple[int, str]] = []
         self.cuts: list[int] = []
+        self.over: list[int] = []
         notifications.delivers_to(self)
 
     def notify(self, session_id: int, message: bytes) -> None:
@@ -39,6 +40,9 @@ class Receivers:
         self.cuts.append(session_id)
         self.notifications.unsubscribe(session_id)
         self.notifications.publish(event("cut"))
+
+    def completed(self, session_id: int) -> None:
+        self.over.append(session_id)
 
     def sent_to(self, session_id: int) -> list[str]:
         return [text for receiver, text in self.sent if receiver == session_id]
@@ -178,6 +182,7 @@ async def test_the_stop_time_comes_by_the_clock() -> None:
     receivers = Receivers(notifications)
     notifications.subscribe(1, Subscription(lambda _: True, NOW, NOW + 3600), ready=True)
     assert receivers.sent_to(1) == ["replayComplete"]
+    assert receivers.over == []
     timer = notifications._timer
     assert timer is not None
     # Not an hour from now: the clock may be set meanwhile.
@@ -185,6 +190,7 @@ async def test_the_stop_time_comes_by_the_clock() -> None:
     times[0] += 3600
     notifications.regulate(1, ready=True)
     assert receivers.sent_to(1) == ["replayComplete", "notificationComplete"]
+    assert receivers.over == [1]
     assert notifications._timer is None
 
 

@@ -35,6 +35,7 @@ from headstay.netconf.session import (
     Termination,
     Tick,
     UnexpectedInput,
+    Unsubscribed,
 )
 
 GET = f'<rpc {NC} message-id="1"><get/></rpc>'.encode()
@@ -141,6 +142,15 @@ def test_a_session_that_has_subscribed_may_be_idle() -> None:
     talk.session.handle(Subscribed(), 10)
     assert talk.session.deadline() is None
     assert talk.session.handle(Tick(), 1e9) == []
+
+
+def test_a_session_whose_subscription_is_over_may_not_be_idle_for_ever() -> None:
+    talk = Talk(idle_timeout=100)
+    talk.session.handle(Subscribed(), 10)
+    assert talk.session.handle(Unsubscribed(), 500) == []
+    assert talk.session.deadline() == 600
+    assert kinds(talk.session.handle(Tick(), 600)) == [CloseTransport]
+    assert talk.session.termination is Termination.TIMEOUT
 
 
 def test_a_slow_hello_gets_no_more_time() -> None:
@@ -323,6 +333,7 @@ INPUTS: dict[type, Input] = {
     Subscribed: Subscribed(),
     Notified: Notified(b"<notification/>"),
     Tick: Tick(),
+    Unsubscribed: Unsubscribed(),
 }
 STEPS = st.lists(
     st.one_of(

@@ -205,6 +205,16 @@ async def test_a_subscription_ends_with_its_session() -> None:
     assert not notifications.has_subscription(connection.session.session_id)
 
 
+async def test_a_session_whose_subscription_is_over_is_as_idle_as_any_other() -> None:
+    server = Server()
+    connection = server.open()
+    ended = "<startTime>2001-01-01T00:00:00Z</startTime><stopTime>2001-01-02T00:00:00Z</stopTime>"
+    connection.received(rpc(f'<create-subscription xmlns="{xml.NOTIFICATION}">{ended}</create-subscription>'))
+    await settle()
+    assert not server.sessions.notifications.has_subscription(connection.session.session_id)
+    assert connection.session.deadline() is not None
+
+
 async def test_a_session_that_is_lost_before_its_reply_has_no_subscription() -> None:
     server = Server()
     connection = server.open()

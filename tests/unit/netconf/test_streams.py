@@ -8,6 +8,7 @@ from lxml import etree
 from headstay import xml
 from headstay.netconf import streams
 from headstay.netconf.streams import (
+    Completed,
     Cut,
     Effect,
     Entry,
@@ -31,15 +32,22 @@ def event(name: object) -> bytes:
 
 
 def said(effects: list[Effect]) -> list[str]:
-    """What is sent: the text of an event, or the name of a notification about the subscription."""
-    found = []
+    """What is sent: the text of an event, or the name of a notification about the subscription, which is over with
+    notificationComplete and not before.
+    """
+    found: list[str] = []
     for effect in effects:
+        if isinstance(effect, Completed):
+            assert found[-1] == "notificationComplete"
+            continue
         assert isinstance(effect, Notify)
         message = etree.fromstring(effect.message)
         assert message.tag == f"{{{xml.NOTIFICATION}}}notification"
         time, content = message
         assert (time.tag, content.getparent()) == (f"{{{xml.NOTIFICATION}}}eventTime", message)
         found.append(content.text or xml.local_name(content))
+    ends = [effect for effect in effects if isinstance(effect, Completed)]
+    assert len(ends) == found.count("notificationComplete")
     return found
 
 

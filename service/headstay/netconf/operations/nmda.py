@@ -190,7 +190,7 @@ def _max_depth(parameters: Parameters) -> int | None:
     text = parameters.text("max-depth")
     if text is None or text == "unbounded":
         return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535):
+    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and 1 <= int(text) <= 65535):
         raise _invalid("max-depth is from 1 to 65535, or unbounded")
     return int(text)
 
