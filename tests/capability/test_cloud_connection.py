@@ -457,6 +457,23 @@ async def test_registration_under_way_when_the_device_is_unbound_grants_nothing(
     assert (await registering).status == 401
 
 
+async def test_a_password_that_changes_while_it_is_looked_up_is_good_no_more(
+    cloud: Cloud, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cloud.add("SW-1", "old")
+    looked_up = Registry.device
+
+    async def slow(registry: Registry, folded: str) -> Any:
+        found = await looked_up(registry, folded)
+        monkeypatch.setattr(Registry, "device", looked_up)
+        await cloud.add("SW-1", "new")
+        return found
+
+    monkeypatch.setattr(Registry, "device", slow)
+    assert (await device.prove("old")).status == 403
+    assert (await device.prove("new")).status == 200
+
+
 async def test_device_is_unbound_by_a_request_of_its_own(cloud: Cloud, device: Device) -> None:
     await cloud.add("SW-1")
     main = await device.connect(services=[])

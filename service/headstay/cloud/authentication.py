@@ -89,6 +89,8 @@ class Authentication:
         self._failures_of_address = Failures(limits.failures_of_address)
         self._failures_of_serial = Failures(limits.failures_of_serial)
         self._places = Places(limits.places_per_serial)
+        self.revocations = 0
+        """How often something was revoked: what was read from the registry before may be true no more."""
 
     def begin(self, request: Authenticate, device: Device | None, peer: Peer, now: float) -> Body:
         """Answer the first request. `device` is the registry's record of the request's serial.
@@ -138,6 +140,7 @@ class Authentication:
 
     def revoke(self, folded: str) -> None:
         """Forget the exchanges, tokens and places of a serial: it was removed, or its password changed."""
+        self.revocations += 1
         self._exchanges.revoke_where(lambda exchange: exchange.folded == folded)
         self._tokens.revoke(folded)
         self._places.forget(folded)

@@ -19,7 +19,7 @@ from headstay.cloud.certificates import common_name
 from headstay.cloud.connections import SUBCONNECTION_PATH, Connections, Main, MainTicket, Sources
 from headstay.cloud.limits import Limits
 from headstay.cloud.links import Link, socket_for
-from headstay.cloud.registry import Registry, RegistryUnavailable, fold
+from headstay.cloud.registry import Device, Registry, RegistryUnavailable, fold
 from headstay.cloud.sessions import Holder
 from headstay.errors import WireError
 from headstay.wire import (
@@ -106,9 +106,18 @@ class DeviceApi:
             return _answered("a SCRAM exchange", peer, answer)
         first = decode_body(octets, Authenticate)
         folded = fold(first.serial)
-        device = await self.registry.device(folded)
+        device = await self._device(folded)
         answer = self.authentication.begin(first, device, peer, self.sources.clock())
         return _answered(folded, peer, answer)
+
+    async def _device(self, folded: str) -> Device | None:
+        """Return the registry's record of a serial, read after whatever was revoked last."""
+        while True:
+            revocations = self.authentication.revocations
+            device = await self.registry.device(folded)
+            # Else a password that was changed meanwhile would still be good for this exchange.
+            if revocations == self.authentication.revocations:
+                return device
 
     async def register(self, request: web.Request) -> web.Response:
         """Answer POST /v1/register."""

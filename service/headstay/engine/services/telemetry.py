@@ -87,7 +87,9 @@ class Telemetry:
         if not isinstance(message, ReportAck):
             self.unknown_messages += 1
             return None
+        before = self._reports.unacknowledged
         if not self._reports.acknowledge(message.boot_id, message.sequence):
             return "protocol-error: an acknowledgement of a report that was never sent"
-        self._answer_due = now.monotonic + ACKNOWLEDGE_WITHIN if self._reports.unacknowledged else None
+        if self._reports.unacknowledged < before:  # a sink that repeats itself acknowledges nothing
+            self._answer_due = now.monotonic + ACKNOWLEDGE_WITHIN if self._reports.unacknowledged else None
         return None

@@ -89,6 +89,18 @@ def test_silence_is_noted_each_time_and_ends_with_an_acknowledgement() -> None:
     assert core.deadline() is None
 
 
+def test_a_sink_that_repeats_itself_is_as_good_as_silent() -> None:
+    core, _ = telemetry(2)
+    sent(core, Opened(), at(0))
+    core.handle(ack(1), at(10))
+    assert core.deadline() == 40
+    core.handle(ack(1), at(20))
+    core.handle(ack(7, "another-boot"), at(20))
+    assert core.deadline() == 40
+    core.handle(ack(2), at(25))
+    assert core.deadline() is None
+
+
 def test_what_was_not_acknowledged_is_sent_again_by_the_next_subconnection() -> None:
     core, reports = telemetry(2)
     sent(core, Opened(), at(0))
