@@ -43,9 +43,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     code.add_argument("serial", metavar="SERIAL")
     code.add_argument(
         "--valid",
-        default="24h",
         metavar="DURATION",
-        help="for how long, as in 30m, 12h or 2d: one minute to seven days; default: %(default)s",
+        help="for how long, as in 30m, 12h or 2d: one minute to seven days; a day unless given",
     )
     code.add_argument("--json", action="store_true", help="as JSON")
     for operation in (add, shown, remove, code):

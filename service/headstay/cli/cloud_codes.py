@@ -11,7 +11,7 @@ import sys
 
 from headstay.cli.cloud_devices import accepted, never_added, reached
 from headstay.cloud.administration import NewCode, Outcome
-from headstay.cloud.codes import LONGEST_LIFE, SHORTEST_LIFE
+from headstay.cloud.codes import LONGEST_LIFE, SHORTEST_LIFE, USUAL_LIFE
 from headstay.cloud.registry import RegistryUnavailable
 from headstay.errors import CommandError
 
@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     serial: str = arguments.serial
     if not accepted(serial):
         return 2
-    life = _duration(arguments.valid)
+    life = USUAL_LIFE if arguments.valid is None else _duration(arguments.valid)
     if life is None or not SHORTEST_LIFE <= life <= LONGEST_LIFE:
         print(f"headstay: --valid: {arguments.valid!r} is not a time from 1m to 7d, as 30m or 12h", file=sys.stderr)
         return 2

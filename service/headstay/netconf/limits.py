@@ -10,6 +10,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from headstay import xml
+from headstay.netconf import framing, streams
+
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 SecondsOrNever = Annotated[float, Meta(ge=0, le=604_800)]
@@ -30,9 +33,9 @@ class Limits(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
     """NETCONF sessions on one SSH connection."""
     reserved: Annotated[int, Meta(ge=0, le=1_000_000)] = 8
     """Those of `sessions` that are kept for recovery sessions."""
-    message_octets: Annotated[int, Meta(ge=65_536, le=1 << 30)] = 16 * 1024 * 1024
+    message_octets: Annotated[int, Meta(ge=65_536, le=1 << 30)] = framing.MOST_OCTETS
     """Octets of one message from a client."""
-    message_elements: Annotated[int, Meta(ge=1_000, le=10_000_000)] = 500_000
+    message_elements: Annotated[int, Meta(ge=1_000, le=10_000_000)] = xml.MOST_NODES
     """Elements of one message from a client. Deeper than 256 levels, or a text over 10 MB, is refused in any case."""
     login_timeout: Seconds = 30
     """Seconds for a client to authenticate."""
@@ -48,7 +51,7 @@ class Limits(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
     """Seconds that a session may be without a request and without a subscription. 0: for ever."""
     unread_timeout: Seconds = 60
     """Seconds for which a client may leave unread what was sent to it; then its session is cut."""
-    replay_notifications: Count = 4096
+    replay_notifications: Count = streams.MOST_ENTRIES
     """Notifications that the replay log holds; the oldest leave it first."""
-    replay_octets: Annotated[int, Meta(ge=65_536, le=1 << 30)] = 2 * 1024 * 1024
+    replay_octets: Annotated[int, Meta(ge=65_536, le=1 << 30)] = streams.MOST_OCTETS
     """Octets of them."""
