@@ -129,9 +129,14 @@ def element(
 
 def local_name(element: etree._Element) -> str:
     """Return the element's name without its namespace."""
-    return etree.QName(element).localname
+    return str(element.tag).rpartition("}")[2]
 
 
 def namespace(element: etree._Element) -> str:
     """Return the element's namespace, or the empty string."""
-    return etree.QName(element).namespace or ""
+    return namespace_of(str(element.tag))
+
+
+def namespace_of(tag: str) -> str:
+    """Return the namespace in an element's or attribute's tag, `{namespace}name`, or the empty string."""
+    return tag[1:].rpartition("}")[0]

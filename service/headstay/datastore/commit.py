@@ -7,12 +7,14 @@ Knows the backend only as the protocols below.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from lxml import etree
 
+from headstay.datastore.computing import computed, is_small
 from headstay.datastore.difference import Change, difference
 from headstay.datastore.model import Model
 from headstay.errors import NetconfError
@@ -31,7 +33,9 @@ class Backend(Protocol):
     """What turns a new configuration into actions."""
 
     def prepare(self, old: etree._Element, new: etree._Element, changes: Sequence[Change]) -> Prepared:
-        """Agree to a change, or raise a NetconfError; nothing has happened then. Pure: it runs in a thread."""
+        """Agree to a change, or raise a NetconfError; nothing has happened then. Pure: it runs in a thread, unless all
+        that changed are leafs that no constraint of the model looks at; those take no time to prepare for.
+        """
 
     def reinstate(self, new: etree._Element) -> Prepared:
         """Agree to a configuration that was in force before. Cannot refuse. Pure: it runs in a thread."""
@@ -49,7 +53,11 @@ async def bring_into_force(
     `install` saves the new tree durably and makes it running; if it raises, nothing has changed. The caller holds the
     commit turn. Raises a NetconfError when the model, the backend or the disk refuses.
     """
-    changes, prepared = await asyncio.to_thread(_agree, model, backend, old, new)
+    changes = await computed(functools.partial(difference, model.schema, old, new), old, new)
+    agree = functools.partial(_agree, model, backend, old, new, changes)
+    # Most commits give new values to a few leafs; then there is nothing that is worth a thread.
+    at_once = model.concerns_no_constraint(changes) and is_small(new)
+    prepared = agree() if at_once else await asyncio.to_thread(agree)
     if prepared is not None:
         await install()
         prepared.apply()
@@ -75,11 +83,10 @@ async def bring_back(
 
 
 def _agree(
-    model: Model, backend: Backend, old: etree._Element, new: etree._Element
-) -> tuple[Sequence[Change], Prepared | None]:
-    changes = difference(model.schema, old, new)
+    model: Model, backend: Backend, old: etree._Element, new: etree._Element, changes: Sequence[Change]
+) -> Prepared | None:
     model.validate_changes(new, changes)
-    return changes, backend.prepare(old, new, changes) if changes else None
+    return backend.prepare(old, new, changes) if changes else None
 
 
 def _consent(

@@ -56,8 +56,9 @@ def _below(
     # Most of a tree stays as it is, and reading alike is meaning the same.
     if old is not None and new is not None and (old is new or serialise(old) == serialise(new)):
         return
+    present = {element.tag for tree in (old, new) if tree is not None for element in tree}
     for child in node.children.values():
-        if not child.config:
+        if child.tag not in present or not child.config:
             continue
         goes = implied or (new is not None and bool(child.cases) and _gave_way(child, new))
         if child.kind in (Kind.LIST, Kind.LEAF_LIST):

@@ -368,6 +368,8 @@ def _key_in(node: SchemaNode, given: str, source: etree._Element, target: etree.
 
 def prune(element: etree._Element, node: SchemaNode) -> None:
     """Remove containers without presence that hold nothing: they mean nothing (RFC 7950 section 7.5.1)."""
+    if not node.holds_emptiable:
+        return
     for child in list(element):
         schema = node.children[child.tag]
         if schema.kind in (Kind.CONTAINER, Kind.LIST):

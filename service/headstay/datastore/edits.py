@@ -7,6 +7,7 @@ only values in them are those that name an entry, and an entry that a secret wou
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -31,7 +32,7 @@ _OPERATIONS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Edited:
     """One node that was edited."""
 
@@ -41,7 +42,7 @@ class Edited:
     element: etree._Element
     """The instance, in the tree where it exists."""
 
-    @property
+    @functools.cached_property
     def path(self) -> ErrorPath:
         """The instance-identifier, as XML has it."""
         return error_path(self.node, self.element)

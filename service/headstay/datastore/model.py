@@ -126,8 +126,12 @@ class Model:
 
         Costs next to nothing where they are new values of leafs that no constraint looks at. Raises as `validate` does.
         """
-        if not all(map(self._touches_nothing, changes)):
+        if not self.concerns_no_constraint(changes):
             self.validate(tree)
+
+    def concerns_no_constraint(self, changes: Iterable[Change]) -> bool:
+        """Return whether all changes are new values of leafs that no constraint looks at. Costs next to nothing."""
+        return all(map(self._touches_nothing, changes))
 
     def _touches_nothing(self, change: Change) -> bool:
         return (

@@ -7,6 +7,7 @@ error: `error_path`.
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,7 +57,7 @@ def _no_value(*_: object) -> Any:
     raise NotAValue("expected elements, not a value")
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class SchemaNode:
     """One data node of the schema. Built once by `model`, never changed after."""
 
@@ -91,17 +92,17 @@ class SchemaNode:
     order: dict[str, int] = field(default_factory=dict)
     """Tag of a child to its place in schema order."""
 
-    @property
+    @functools.cached_property
     def tag(self) -> str:
         """The lxml tag of an instance."""
         return f"{{{self.namespace}}}{self.name}"
 
-    @property
+    @functools.cached_property
     def key_tags(self) -> tuple[str, ...]:
         """The lxml tags of a list's keys; a key is always in the list's own namespace."""
         return tuple(f"{{{self.namespace}}}{key}" for key in self.keys)
 
-    @property
+    @functools.cached_property
     def path(self) -> str:
         """The schema path, for instance `/hcm:cloud-management/server/port`: a prefix only where the module changes."""
         if self.parent is None:
@@ -109,11 +110,19 @@ class SchemaNode:
         step = self.name if self.parent.module == self.module else f"{self.prefix}:{self.name}"
         return f"{self.parent.path}/{step}"
 
+    @functools.cached_property
+    def holds_emptiable(self) -> bool:
+        """Whether there are containers without presence in it, which mean nothing when they are empty."""
+        return any(
+            (node.kind is Kind.CONTAINER and not node.presence) or node.holds_emptiable
+            for node in self.children.values()
+        )
+
     def instance(self, text: str | None = None, prefixes: Mapping[str, str] | None = None) -> etree._Element:
         """Return a new instance, with the prefixes that its text uses."""
         return xml.element(self.tag, text, prefixes, self.prefix if self.prefixed else None)
 
-    @property
+    @functools.cached_property
     def terminal(self) -> bool:
         """Whether instances hold a value instead of children."""
         return self.kind in (Kind.LEAF, Kind.LEAF_LIST)

@@ -92,7 +92,8 @@ class Datastores:
         self._running = running
         self._candidate: etree._Element | None = None  # None: unmodified, it follows running
         self._startup = startup
-        self._with_startup = with_startup
+        self.names = tuple(Name) if with_startup else (Name.RUNNING, Name.CANDIDATE)
+        """The datastores that exist."""
         self._locks: dict[Name, Lock] = {}
         self._turn = asyncio.Lock()
         self._confirming = Confirming(Procedure(pending), self._turn, self._perform, parts.observe, parts.clock)
@@ -102,11 +103,6 @@ class Datastores:
         await self._confirming.stop()
 
     # reading
-
-    @property
-    def names(self) -> tuple[Name, ...]:
-        """The datastores that exist."""
-        return tuple(Name) if self._with_startup else (Name.RUNNING, Name.CANDIDATE)
 
     def read(self, name: Name) -> etree._Element:
         """Return the published tree. Raises InvalidValue if there is no such datastore."""
@@ -121,7 +117,11 @@ class Datastores:
     def view(self, requester: Requester) -> View:
         """Return what this requester may read now; what is done with it may be done in a thread."""
         permissions = self.access.permissions(requester, self._running)
-        return View(self.model.schema, self._running, permissions, self.access.state())
+        return View(self.model.schema, self._running, permissions)
+
+    def state(self) -> etree._Element:
+        """Return a tree of the datastores' own state."""
+        return self.access.state()
 
     def may_receive(self, requester: Requester, notification: etree._Element) -> bool:
         """Return whether this requester may receive a notification, and count it if not (RFC 8341 section 3.4.6)."""

@@ -24,8 +24,6 @@ class View:
     running: etree._Element
     """The running configuration of that moment."""
     permissions: Permissions
-    state: etree._Element
-    """The datastores' own state."""
 
     def config(self, tree: etree._Element, mode: DefaultsMode = BASIC_MODE) -> etree._Element:
         """Return a published tree as far as it may be read: the tree itself, or a new one."""
@@ -33,13 +31,13 @@ class View:
 
     def with_state(self, *states: etree._Element, mode: DefaultsMode = BASIC_MODE) -> etree._Element:
         """Return running with trees of operational state laid over it, as a new tree (RFC 6241 section 7.7)."""
-        tree = overlay.overlaid(self.schema, self.running, self.state, *states)
+        tree = overlay.overlaid(self.schema, self.running, *states)
         tree = with_defaults(self.schema, tree, mode)
         self.permissions.hide(tree)
         return tree
 
     def operational(self, learned: etree._Element, *states: etree._Element, mode: DefaultsMode) -> etree._Element:
         """Return what is in use, with origins (RFC 8342 section 5.3), as a new tree."""
-        tree = operational(self.schema, self.running, learned, self.state, *states, mode=mode)
+        tree = operational(self.schema, self.running, learned, *states, mode=mode)
         self.permissions.hide(tree)
         return tree

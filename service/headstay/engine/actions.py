@@ -105,6 +105,8 @@ Action = SetEnabled | SetServers | SetPassword | SetIntervals | SetSwitchback | 
 
 def actions_between(old: Settings, new: Settings) -> tuple[Action, ...]:
     """Return the actions that turn `old` into `new`: one for each group of values that differs."""
+    if old == new:
+        return ()
     actions: tuple[Action, ...] = (
         SetEnabled(new.enabled),
         SetServers(new.servers),

@@ -143,16 +143,26 @@ def reply_opening(message: etree._Element | None) -> bytes:
     """
     attributes = [f'xmlns="{xml.NETCONF}"']
     if message is not None:
-        prefixes = {uri: prefix for prefix, uri in message.nsmap.items() if prefix is not None}
-        prefixes[_XML_NAMESPACE] = "xml"
         # One walk: lxml looks for an attribute from the first one on, each time it is asked for one.
-        values = [(etree.QName(str(name)), str(value)) for name, value in message.attrib.items()]
-        used = dict.fromkeys(name.namespace for name, _ in values if name.namespace not in (None, _XML_NAMESPACE))
-        attributes += [f"xmlns:{prefixes[uri]}={quoteattr(uri)}" for uri in used if uri is not None]
-        for name, value in values:
-            prefix = f"{prefixes[name.namespace]}:" if name.namespace else ""
-            attributes.append(f"{prefix}{name.localname}={quoteattr(value)}")
+        given = [(str(name), str(value)) for name, value in message.attrib.items()]
+        attributes += _unprefixed(given) if all("{" not in name for name, _ in given) else _prefixed(message, given)
     return f"<rpc-reply {' '.join(attributes)}>".encode()
+
+
+def _unprefixed(given: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{name}={quoteattr(value)}" for name, value in given]
+
+
+def _prefixed(message: etree._Element, given: Iterable[tuple[str, str]]) -> list[str]:
+    prefixes = {uri: prefix for prefix, uri in message.nsmap.items() if prefix is not None}
+    prefixes[_XML_NAMESPACE] = "xml"
+    values = [(etree.QName(name), value) for name, value in given]
+    used = dict.fromkeys(name.namespace for name, _ in values if name.namespace not in (None, _XML_NAMESPACE))
+    attributes = [f"xmlns:{prefixes[uri]}={quoteattr(uri)}" for uri in used if uri is not None]
+    for name, value in values:
+        prefix = f"{prefixes[name.namespace]}:" if name.namespace else ""
+        attributes.append(f"{prefix}{name.localname}={quoteattr(value)}")
+    return attributes
 
 
 def rpc_reply(opening: bytes, body: bytes) -> bytes:

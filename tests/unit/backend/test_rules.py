@@ -6,10 +6,11 @@ import pytest
 
 from headstay.backend.plan import Backend
 from headstay.backend.rules import RULES, uncovered
+from headstay.datastore.difference import Change, Edit
 from headstay.datastore.model import Model
 from headstay.datastore.modules import MODULES, ModuleUse, module_directories
 from headstay.datastore.secrets import Vault
-from headstay.engine.actions import Action, SetPassword, SetServers
+from headstay.engine.actions import Action, SetPassword, SetServers, SetTls
 from headstay.engine.settings import Settings
 from headstay.errors import StartupError
 from models import TEST_YANG, device_model
@@ -46,6 +47,15 @@ def test_a_node_that_nobody_has_thought_of_stops_the_start() -> None:
     ]  # containers without presence and state are not among them
     with pytest.raises(StartupError):
         Backend(model, Vault(bytes(32)))
+
+
+def test_what_takes_long_to_prepare_concerns_a_constraint() -> None:
+    """A commit whose changes concern none is prepared in the loop's thread, and a TLS context takes long to make."""
+    schema = device_model().schema
+    slow = [path for path, rule in RULES.items() if rule is not None and isinstance(rule(Settings()), SetTls)]
+    changes = [Change(Edit.MODIFIED, node, node.instance("a"), node.instance("b")) for node in map(schema.find, slow)]
+    assert len(changes) == 3
+    assert not any(device_model().concerns_no_constraint([change]) for change in changes)
 
 
 def test_a_rule_makes_its_action_from_the_new_settings() -> None:

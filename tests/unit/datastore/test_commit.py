@@ -10,6 +10,7 @@ import pytest
 from lxml import etree
 
 from headstay.datastore.commit import bring_into_force
+from headstay.datastore.computing import FEW
 from headstay.datastore.difference import Change
 from headstay.errors import InvalidValue, NetconfError, OperationFailed
 from models import device_model, hcm, made
@@ -29,7 +30,6 @@ class Recorder:
     prepared_in: int = 0
 
     def prepare(self, old: etree._Element, new: etree._Element, changes: Sequence[Change]) -> Recorder:
-        assert (old, new) == (OLD, NEW)
         self.calls.append(f"prepare {[change.node.name for change in changes]}")
         self.prepared_in = threading.get_ident()
         if self.refusal is not None:
@@ -55,9 +55,26 @@ async def test_prepare_then_install_then_apply() -> None:
     assert recorder.calls == ["prepare ['ping-interval']", "install", "apply"]
 
 
-async def test_prepare_runs_in_a_thread() -> None:
+async def test_prepare_runs_in_a_thread_where_a_constraint_is_concerned() -> None:
+    recorder = Recorder()
+    await run(recorder, made(device_model(), hcm("<server><domain>b.example</domain></server>")))
+    assert recorder.prepared_in not in (0, threading.get_ident())
+
+
+async def test_prepare_runs_at_once_where_no_constraint_is_concerned() -> None:
     recorder = Recorder()
     await run(recorder, NEW)
+    assert recorder.prepared_in == threading.get_ident()
+
+
+async def test_prepare_runs_in_a_thread_where_the_tree_is_large() -> None:
+    services = "".join(f"<service><name>s{number}</name></service>" for number in range(FEW))
+    old, new = (
+        made(device_model(), hcm(f"<ping-interval>{seconds}</ping-interval>{services}")) for seconds in (20, 30)
+    )
+    recorder = Recorder()
+    await bring_into_force(device_model(), recorder, old, new, recorder.install)
+    assert recorder.calls == ["prepare ['ping-interval']", "install", "apply"]
     assert recorder.prepared_in not in (0, threading.get_ident())
 
 

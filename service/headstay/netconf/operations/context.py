@@ -75,6 +75,10 @@ class Context:
     """Those of them that are cancelled when their session ends. Any other goes on to its end."""
     learned: LearnedFunction = nothing_learned
 
+    def operational_state(self) -> tuple[etree._Element, ...]:
+        """Return the trees of all operational data of this moment that the requester may ask for."""
+        return self.state(self.requester), self.sessions.netconf_state(), self.datastores.state()
+
 
 Operation = Callable[[Context, etree._Element], Awaitable[Reply]]
 """An operation of the protocol: its element in, the reply out. Raises NetconfError or RpcErrors."""

@@ -96,7 +96,7 @@ def _shown(context: Context, parameters: Parameters, source: Datastore) -> Calla
     stores, requester = context.datastores, context.requester
     view = stores.view(requester)
     if source is Derived.OPERATIONAL:
-        states = context.state(requester), context.sessions.netconf_state()
+        states = context.operational_state()
         operational_mode = with_defaults.requested(parameters, DefaultsMode.REPORT_ALL)
         return functools.partial(view.operational, context.learned(), *states, mode=operational_mode)
     name = Name.RUNNING if source is Derived.INTENDED else source

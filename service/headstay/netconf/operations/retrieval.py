@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable
 
 from lxml import etree
 
-from headstay.datastore.computing import computed
+from headstay.datastore.computing import is_small
 from headstay.netconf import messages
 from headstay.netconf.filters import filtered
 from headstay.netconf.messages import Reply
 from headstay.netconf.operations import with_defaults
 from headstay.netconf.operations.context import Context
 from headstay.netconf.operations.parameters import Parameters
+from headstay.netconf.selection import everything
 
 
 async def get(context: Context, operation: etree._Element) -> Reply:
     """Return running and the operational state, merged."""
     parameters = Parameters(operation, ("filter",), augmented=with_defaults.PARAMETER)
-    requester, mode = context.requester, with_defaults.requested(parameters)
-    states = context.state(requester), context.sessions.netconf_state()
-    view = context.datastores.view(requester)
-    return await _reply(context, parameters, lambda: view.with_state(*states, mode=mode), (view.running, *states))
+    mode, states = with_defaults.requested(parameters), context.operational_state()
+    view = context.datastores.view(context.requester)
+    small = is_small(view.running, *states)
+    return await _reply(context, parameters, lambda: view.with_state(*states, mode=mode), small=small)
 
 
 async def get_config(context: Context, operation: etree._Element) -> Reply:
@@ -30,17 +32,35 @@ async def get_config(context: Context, operation: etree._Element) -> Reply:
     parameters = Parameters(operation, ("source", "filter"), augmented=with_defaults.PARAMETER)
     tree = context.datastores.read(parameters.datastore("source", context.datastores.names))
     view, mode = context.datastores.view(context.requester), with_defaults.requested(parameters)
-    return await _reply(context, parameters, lambda: view.config(tree, mode), (tree,))
+    return await _reply(context, parameters, lambda: view.config(tree, mode), tree, small=_is_small(tree))
 
 
 async def _reply(
-    context: Context, parameters: Parameters, shown: Callable[[], etree._Element], trees: Sequence[etree._Element]
+    context: Context,
+    parameters: Parameters,
+    shown: Callable[[], etree._Element],
+    published: etree._Element | None = None,
+    *,
+    small: bool,
 ) -> Reply:
-    """Return the reply with what is shown; `trees` are those that it is made of."""
+    """Return the reply with what is shown, which may be a tree that is published."""
     chosen = parameters.optional("filter")
 
     def reply() -> Reply:
-        return messages.data(filtered(shown(), chosen, context.datastores.model))
+        tree = shown()
+        if chosen is None and tree is published:
+            return _whole(tree)
+        return messages.data(filtered(tree, chosen, context.datastores.model))
 
     # What a filter costs does not follow from the tree's size.
-    return await computed(reply, *trees) if chosen is None else await asyncio.to_thread(reply)
+    return reply() if small and chosen is None else await asyncio.to_thread(reply)
+
+
+# A published tree never changes again, so that what is known of it stays true. There are no more than three at a time.
+_is_small = functools.lru_cache(maxsize=3)(is_small)
+
+
+@functools.lru_cache(maxsize=3)
+def _whole(published: etree._Element) -> Reply:
+    """Return the reply with all of a tree."""
+    return messages.data(everything(published))

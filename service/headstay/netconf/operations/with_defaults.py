@@ -14,8 +14,10 @@ CAPABILITY: Final = "urn:ietf:params:netconf:capability:with-defaults:1.0?basic-
 PARAMETER: Final[Mapping[str, str]] = {"with-defaults": "urn:ietf:params:xml:ns:yang:ietf-netconf-with-defaults"}
 """The parameter and its namespace."""
 
+_MODES: Final = [mode.value for mode in DefaultsMode]
+
 
 def requested(parameters: Parameters, otherwise: DefaultsMode = BASIC_MODE) -> DefaultsMode:
     """Return the mode that is asked for. Raises InvalidValue if it is none."""
-    chosen = parameters.choice("with-defaults", [mode.value for mode in DefaultsMode])
+    chosen = parameters.choice("with-defaults", _MODES)
     return otherwise if chosen is None else DefaultsMode(chosen)
