@@ -12,6 +12,7 @@ from headstay import xml
 from headstay.datastore.access import Requester
 from headstay.datastore.model import DATA
 from headstay.datastore.stores import Datastores
+from headstay.netconf.limits import Limits
 from headstay.netconf.messages import Reply
 from headstay.netconf.streams import Subscription
 
@@ -74,6 +75,7 @@ class Context:
     abandoned: Collection[tuple[str, str]] = ()
     """Those of them that are cancelled when their session ends. Any other goes on to its end."""
     learned: LearnedFunction = nothing_learned
+    limits: Limits = field(default_factory=Limits)
 
 
 Operation = Callable[[Context, etree._Element], Awaitable[Reply]]

@@ -40,7 +40,7 @@ async def _reply(
     chosen = parameters.optional("filter")
 
     def reply() -> Reply:
-        return messages.data(filtered(shown(), chosen, context.datastores.model))
+        return messages.data(filtered(shown(), chosen, context.datastores.model, context.limits))
 
     # What a filter costs does not follow from the tree's size.
     return await computed(reply, *trees) if chosen is None else await asyncio.to_thread(reply)

@@ -72,7 +72,7 @@ def _time(parameters: Parameters, name: str) -> float | None:
 
 
 def _accepts(context: Context, filter: etree._Element | None) -> Callable[[etree._Element], bool]:
-    wanted = None if filter is None else condition(filter, context.datastores.model, _LARGEST)
+    wanted = None if filter is None else condition(filter, context.datastores.model, _LARGEST, context.limits)
 
     def accepts(tree: etree._Element) -> bool:
         # Asked each time: the rules may have changed since the subscription began.
