@@ -38,6 +38,8 @@ class Limits(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
     """Octets of one message from a client."""
     message_elements: Annotated[int, Meta(ge=1_000, le=10_000_000)] = xml.MOST_NODES
     """Elements of one message from a client. Deeper than 256 levels, or a text over 10 MB, is refused in any case."""
+    hello_octets: Annotated[int, Meta(ge=1_024, le=1 << 20)] = 65_536
+    """Octets of a client's <hello>, which names its capabilities and nothing else."""
     login_timeout: Seconds = 30
     """Seconds for a client to authenticate."""
     login_failures: Count = 6
