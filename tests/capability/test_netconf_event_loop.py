@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from fakes_netconf import CLOUD, is_ok, make_parts, running_server, tree_of, unix_client
+from fakes_netconf import CLOUD, is_ok, make_parts, running_server, tag, tree_of, unix_client
 from headstay import xml
+from headstay.datastore.computing import is_small
 from headstay.datastore.disk import Disk
 from headstay.datastore.stores import Datastores
+from headstay.netconf.session import LARGE
 
 SLOW = (
     "headstay.datastore.model.Model.validate",
@@ -30,24 +32,33 @@ SLOW = (
     "headstay.datastore.nacm.Permissions.hide",
     "headstay.netconf.operations.retrieval.filtered",
     "headstay.netconf.operations.nmda.render",
+    "headstay.netconf.operations.subscription.condition",
+    "headstay.datastore.secrets._Protection.sealed",
 )
 """Whatever computes for milliseconds, or waits for a disk."""
+SLOW_IF_LARGE: dict[str, Callable[..., bool]] = {
+    "headstay.xml.parse": lambda octets, *_: len(octets) >= LARGE,
+    "headstay.xml.serialise": lambda element: not is_small(element),
+    "headstay.datastore.secrets._has_clear": lambda _, config: not is_small(config),
+}
+"""What is done with everything that comes or goes, and takes long with much of it only."""
 
 
 class Watchdog:
     """Notes in which threads each of the slow ones ran."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.threads: dict[str, set[int]] = {name: set() for name in SLOW}
-        for name in SLOW:
-            self._watch(monkeypatch, name)
+        self.threads: dict[str, set[int]] = {name: set() for name in (*SLOW, *SLOW_IF_LARGE)}
+        for name in self.threads:
+            self._watch(monkeypatch, name, SLOW_IF_LARGE.get(name, lambda *_: True))
 
-    def _watch(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def _watch(self, monkeypatch: pytest.MonkeyPatch, name: str, is_slow: Callable[..., bool]) -> None:
         owner, _, attribute = name.rpartition(".")
         original: Callable[..., Any] = getattr(_found(owner), attribute)
 
         def watched(*arguments: Any, **options: Any) -> Any:
-            self.threads[name].add(threading.get_ident())
+            if is_slow(*arguments):
+                self.threads[name].add(threading.get_ident())
             return original(*arguments, **options)
 
         monkeypatch.setattr(_found(owner), attribute, watched)
@@ -67,6 +78,7 @@ USER = f"""<system xmlns="{xml.SYSTEM}"><authentication><user><name>new</name><p
 MANY = "".join(f"<user><name>u{number}</name></user>" for number in range(200))
 MANY_USERS = f'<system xmlns="{xml.SYSTEM}"><authentication>{MANY}</authentication></system>'
 """So many that what is done with all of them takes a while."""
+PADDING = f"<!--{' ' * LARGE}-->"
 NMDA = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
 DEFAULTS = (
     """<with-defaults xmlns="urn:ietf:params:xml:ns:yang:ietf-netconf-with-defaults">report-all</with-defaults>"""
@@ -77,6 +89,7 @@ READS = (
     f'<get-config><source><running/></source><filter><system xmlns="{xml.SYSTEM}"/></filter></get-config>',
     '<get-config><source><running/></source><filter type="xpath" select="/sys:system"/></get-config>',
     "<get/>",
+    f"<get>{PADDING}</get>",
     *(
         f'<get-data xmlns="{NMDA}" xmlns:ds="urn:ietf:params:xml:ns:yang:ietf-datastores">'
         f"<datastore>ds:{name}</datastore></get-data>"
@@ -85,16 +98,20 @@ READS = (
 )
 REQUESTS = (
     edit("candidate", MANY_USERS),
-    edit("candidate", CONFIG % 70),
+    edit("candidate", CONFIG % 70 + PADDING),
     edit("candidate", USER),
     edit("candidate", USER),  # compared with the hash that is there now
     "<validate><source><candidate/></source></validate>",
     "<commit/>",
     edit("running", CONFIG % 71),
+    edit("candidate", CONFIG % 73),
+    "<commit><confirmed/></commit>",
+    "<cancel-commit/>",
     "<copy-config><target><startup/></target><source><running/></source></copy-config>",
     f"<copy-config><target><candidate/></target><source><config>{CONFIG % 72}</config></source></copy-config>",
     "<commit/>",
     "<delete-config><target><startup/></target></delete-config>",
+    f'<create-subscription xmlns="{xml.NOTIFICATION}"><filter>{PADDING}</filter></create-subscription>',
 )
 
 
@@ -108,6 +125,9 @@ async def test_nothing_slow_runs_on_the_event_loop(tmp_path: Path, monkeypatch: 
             assert "u199" in (await client.rpc(request)).itertext(), request
         for request in REQUESTS:
             assert is_ok(await client.rpc(request)), request
+        assert tag(await client.rpc(f"<no-operation>{PADDING}</no-operation>")) == "operation-not-supported"
+        client.send(f"<no-rpc>{PADDING}</no-rpc>")
+        assert tag(await client.message()) == "unknown-namespace"
     disk.close()
     with sqlite3.connect(tmp_path / "datastore.db") as saved:
         [(content,)] = saved.execute("SELECT content FROM datastore WHERE name = 'running'")

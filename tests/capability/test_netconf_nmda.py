@@ -175,6 +175,7 @@ async def test_defaults_of_operational(client: RawClient, mode: str, present: bo
             ),
             "bad-element",
         ),
+        (get_data("operational", "<origin-filter>or:learned</origin-filter>" * 101), "too-big"),
         (get_data("running", "<max-depth>0</max-depth>"), "invalid-value"),
         (get_data("running", "<max-depth>65536</max-depth>"), "invalid-value"),
         (get_data("running", f"<max-depth>{'9' * 5000}</max-depth>"), "invalid-value"),

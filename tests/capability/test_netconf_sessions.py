@@ -307,6 +307,37 @@ async def test_a_message_over_the_limit_ends_its_session(tmp_path: Path) -> None
         assert await client.closed()
 
 
+TWO_NODES = f'<system xmlns="{xml.SYSTEM}"><authentication/></system>'
+GET = "<get><filter%s</get>"
+GET_DATA = """<get-data xmlns="urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
+    xmlns:ds="urn:ietf:params:xml:ns:yang:ietf-datastores"><datastore>ds:running</datastore>%s</get-data>"""
+SUBSCRIBE = f'<create-subscription xmlns="{xml.NOTIFICATION}"><filter%s</create-subscription>'
+
+
+@pytest.mark.parametrize(
+    ("limit", "request_", "expected"),
+    [
+        ("filter_comparisons", GET % f">{TWO_NODES}</filter>", "data"),
+        ("filter_comparisons", GET_DATA % f"<subtree-filter>{TWO_NODES}</subtree-filter>", "data"),
+        ("xpath_characters", GET % ' type="xpath" select="//sys:name"/>', "data"),
+        ("xpath_characters", SUBSCRIBE % ' type="xpath" select="//hcm:details"/>', "ok"),
+        ("xpath_work", GET % ' type="xpath" select="//sys:name"/>', "data"),
+        ("xpath_work", GET_DATA % "<xpath-filter>//sys:name</xpath-filter>", "data"),
+        ("xpath_repeated_nodes", GET % f' type="xpath" select="//*{" | //*" * 4}"/>', "data"),
+        ("subscription_filter_elements", SUBSCRIBE % "><a/></filter>", "ok"),
+        ("subscription_filter_octets", SUBSCRIBE % "><a/></filter>", "ok"),
+        ("subscription_xpath_work", SUBSCRIBE % ' type="xpath" select="//hcm:details"/>', "ok"),
+    ],
+)
+async def test_a_filter_over_a_limit_is_denied(tmp_path: Path, limit: str, request_: str, expected: str) -> None:
+    async with running_server(tmp_path), unix_client(tmp_path) as client:
+        await client.greet()
+        assert xml.local_name((await client.rpc(request_))[0]) == expected
+    async with running_server(tmp_path, limits={limit: 1}), unix_client(tmp_path) as client:
+        await client.greet()
+        assert tag(await client.rpc(request_)) == "resource-denied"
+
+
 # SSH
 
 

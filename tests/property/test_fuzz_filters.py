@@ -12,6 +12,7 @@ from fakes_netconf import CLOUD, USERS, model, tree_of
 from headstay import xml
 from headstay.errors import InvalidValue, NetconfError, ResourceDenied
 from headstay.netconf.filters import filtered
+from headstay.netconf.limits import Limits
 from headstay.netconf.selection import render
 from headstay.netconf.xpath import select
 from mutations import damaged, expressions
@@ -46,7 +47,7 @@ def check_part(octets: bytes) -> None:
 
 def check_expression(expression: str) -> None:
     try:
-        selection = select(TREE, expression, {None: xml.HCM}, model())
+        selection = select(TREE, expression, {None: xml.HCM}, model(), Limits())
     except (InvalidValue, ResourceDenied):
         return
     check_part(b"".join(render(TREE, model().schema, selection)))
@@ -79,7 +80,7 @@ for leaf in LONG[0]:
 def test_an_expression_on_a_tree_of_any_shape_ends(expression: str, tree: etree._Element) -> None:
     """`tools/fuzz filters` shows which took longest."""
     try:
-        select(tree, expression, {None: xml.HCM}, model())
+        select(tree, expression, {None: xml.HCM}, model(), Limits())
     except (InvalidValue, ResourceDenied):
         return
 
@@ -96,7 +97,7 @@ def test_a_damaged_filter_chooses_or_is_refused(octets: bytes) -> None:
     except xml.XmlError:
         return
     try:
-        pieces = b"".join(filtered(TREE, wanted, model()))
+        pieces = b"".join(filtered(TREE, wanted, model(), Limits()))
     except NetconfError:
         return
     check_part(pieces)

@@ -260,9 +260,12 @@ def digest(token: str) -> str:
 
 # the stored form
 
+Record = tuple[dict[str, bytes | None], dict[str, str | None]]
+"""Contents and facts of `Disk.save`."""
 
-def record(pending: Pending | None) -> tuple[dict[str, bytes | None], dict[str, str | None]]:
-    """Return what to store, as contents and facts of `Disk.save`. None: what was stored is removed."""
+
+def record(pending: Pending | None) -> Record:
+    """Return what to store. None: what was stored is removed."""
     if pending is None:
         return {BEFORE: None}, {FACT: None}
     return {BEFORE: xml.serialise(pending.before)}, {

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from lxml import etree
 
 from headstay.datastore import passwords
+from headstay.datastore.computing import computed
 from headstay.datastore.entries import Siblings, key_of
 from headstay.datastore.schema import Kind, Protection, SchemaNode, error_path
 from headstay.datastore.values import NotAValue
@@ -146,14 +147,18 @@ async def without_clear_secrets(
 async def _protected(
     protection: _Protection, schema: SchemaNode, config: etree._Element, target: etree._Element
 ) -> etree._Element:
-    if not any((element.text or "").startswith(CLEAR) for element in config.iter()):
+    if not await computed(lambda: _has_clear(schema, config), config):
         return config
-    clear = [node for node in schema.walk() if node.protection is not None]
-    if not any((leaf.text or "").startswith(CLEAR) for node in clear for leaf in config.iter(node.tag)):
-        return config
-    result = copy.deepcopy(config)
-    await protection.protect(schema, result, target)
+    result = await computed(lambda: protection.sealed(schema, config, target), config, target)
+    await protection.hash_passwords()
     return result
+
+
+def _has_clear(schema: SchemaNode, config: etree._Element) -> bool:
+    if not any((element.text or "").startswith(CLEAR) for element in config.iter()):
+        return False
+    clear = [node for node in schema.walk() if node.protection is not None]
+    return any((leaf.text or "").startswith(CLEAR) for node in clear for leaf in config.iter(node.tag))
 
 
 class _Protection:
@@ -163,9 +168,21 @@ class _Protection:
         self._vault = vault
         self._hashing = hashing
         self._known = Siblings()
-        self._hashed = 0
+        self._passwords: list[tuple[etree._Element, str, str]] = []
+        """Clear ones: the leaf, the text and the hash that is there now."""
 
-    async def protect(self, parent: SchemaNode, config: etree._Element, target: etree._Element | None) -> None:
+    def sealed(self, schema: SchemaNode, config: etree._Element, target: etree._Element) -> etree._Element:
+        """Return `config` with its secrets sealed, and note its passwords. May be called in a thread."""
+        result = copy.deepcopy(config)
+        self._protect(schema, result, target)
+        return result
+
+    async def hash_passwords(self) -> None:
+        """Put hashes in the places of the passwords that were found."""
+        for element, clear, stored in self._passwords:
+            element.text = stored if await passwords.matches(stored, clear) else await passwords.hashed(clear)
+
+    def _protect(self, parent: SchemaNode, config: etree._Element, target: etree._Element | None) -> None:
         """Protect what is below `config`; `target` is what stands there now."""
         for element in config:
             node = parent.child(element.tag)
@@ -173,26 +190,26 @@ class _Protection:
                 continue
             counterpart = self._counterpart(node, element, target)
             if not node.terminal:
-                await self.protect(node, element, counterpart)
+                self._protect(node, element, counterpart)
             elif node.protection is not None and (element.text or "").startswith(CLEAR) and _valid(node, element):
                 clear = (element.text or "").removeprefix(CLEAR)
                 if node.protection is Protection.SECRET:
                     element.text = self._vault.seal(clear, node)
                 else:
-                    element.text = await self._hash(node, element, clear, counterpart)
+                    self._note_password(node, element, clear, counterpart)
 
-    async def _hash(
+    def _note_password(
         self, node: SchemaNode, element: etree._Element, clear: str, counterpart: etree._Element | None
-    ) -> str:
+    ) -> None:
         if len(clear) > passwords.LONGEST:
             raise InvalidValue(f"{node.name}: this password is too long", path=error_path(node, element))
         if not self._hashing:
-            return passwords.NOBODY
-        self._hashed += 1
-        if self._hashed > MOST_PASSWORDS:
+            element.text = passwords.NOBODY
+            return
+        if len(self._passwords) == MOST_PASSWORDS:
             raise TooBig(f"an edit has at most {MOST_PASSWORDS} passwords in clear; give the rest as hashes ($6$…)")
         stored = (counterpart.text or "") if counterpart is not None else ""
-        return stored if await passwords.matches(stored, clear) else await passwords.hashed(clear)
+        self._passwords.append((element, clear, stored))
 
     def _counterpart(
         self, node: SchemaNode, element: etree._Element, target: etree._Element | None

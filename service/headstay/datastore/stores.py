@@ -331,7 +331,7 @@ class Datastores:
                 self._candidate = None if same else tree
             case Name.STARTUP:
                 old = self.read(target)
-                await self._parts.disk.save({Name.STARTUP.value: xml.serialise(tree)})
+                await self._parts.disk.save({Name.STARTUP.value: await _serialised(tree)})
                 self._startup = tree
                 changes = await asyncio.to_thread(difference, self.model.schema, old, tree)
                 self._tell_of(requester, "startup", changes)
@@ -342,8 +342,8 @@ class Datastores:
         """Bring a tree into force, and store with it what is pending then."""
 
         async def install() -> None:
-            contents, facts = confirmed.record(pending)
-            await self._parts.disk.save({Name.RUNNING.value: xml.serialise(tree), **contents}, facts)
+            contents, facts = await _recorded(pending)
+            await self._parts.disk.save({Name.RUNNING.value: await _serialised(tree), **contents}, facts)
             self._running = tree
 
         done = await bring_into_force(self.model, self._parts.backend, self._running, tree, install)
@@ -354,7 +354,7 @@ class Datastores:
     async def _note(self, pending: Pending | None) -> None:
         """Store what is pending, if it is something else than before."""
         if pending is not self._confirming.procedure.pending:
-            await self._parts.disk.save(*confirmed.record(pending))
+            await self._parts.disk.save(*await _recorded(pending))
 
     def _tell_of(
         self, requester: Requester | None, datastore: Literal["running", "startup"], changes: Sequence[Change]
@@ -388,7 +388,7 @@ class Datastores:
                 _log.error("a confirmed commit is undone, but not on disk: %s", error.message)
 
         async def install() -> None:
-            await save({Name.RUNNING.value: xml.serialise(effect.tree)})
+            await save({Name.RUNNING.value: await _serialised(effect.tree)})
             self._running = effect.tree
 
         done = await bring_back(self.model, self._parts.backend, self._running, effect.tree, install)
@@ -397,3 +397,12 @@ class Datastores:
         if self._candidate is not None and await self._is_running(self._candidate):
             self._candidate = None
         self._tell_of(effect.requester, "running", done)
+
+
+async def _serialised(tree: etree._Element) -> bytes:
+    return await computed(lambda: xml.serialise(tree), tree)
+
+
+async def _recorded(pending: Pending | None) -> confirmed.Record:
+    """Return what is stored of a confirmed commit that is pending."""
+    return await computed(lambda: confirmed.record(pending), *(() if pending is None else (pending.before,)))

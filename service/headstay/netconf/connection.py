@@ -14,7 +14,8 @@ from typing import Protocol
 from lxml import etree
 
 from headstay.errors import NetconfError, OperationFailed, RpcErrors
-from headstay.netconf.messages import Reply, Rpc
+from headstay.netconf import messages
+from headstay.netconf.messages import Reply, Rpc, Unreadable
 from headstay.netconf.session import (
     CloseTransport,
     Execute,
@@ -24,6 +25,8 @@ from headstay.netconf.session import (
     Notified,
     Octets,
     Opened,
+    Parse,
+    Parsed,
     PeerClosed,
     Replied,
     Send,
@@ -162,6 +165,8 @@ class Connection:
             match effect:
                 case Send(octets):
                     self._channel.write(octets)
+                case Parse():
+                    self._operation = self._loop.create_task(self._parse(effect))
                 case Execute(rpc):
                     self._operation = self._loop.create_task(self._perform(rpc))
                 case CloseTransport(reason):
@@ -170,6 +175,21 @@ class Connection:
             self._set_timer()
             # Last, because it may hand over waiting octets at once.
             self._regulate_reading()
+
+    async def _parse(self, message: Parse) -> None:
+        read = await self._read(message)
+        await self._writable.wait()
+        self._operation = None
+        self._handle(Parsed(read))
+        if self.closing.is_set():
+            self._end()
+
+    async def _read(self, message: Parse) -> Rpc | Unreadable:
+        try:
+            return await asyncio.to_thread(messages.read_message, message.octets, message.most_elements)
+        except Exception:  # noqa: BLE001 - as with operations
+            _log.exception("session %d: a message could not be parsed", self.session.session_id)
+            return Unreadable(messages.reply_opening(None), OperationFailed("internal error"))
 
     async def _perform(self, rpc: Rpc) -> None:
         outcome = await self._outcome(rpc)

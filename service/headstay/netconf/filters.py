@@ -5,6 +5,7 @@ Knows elements, namespaces and list keys; knows no datastore. Both kinds of filt
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 from lxml import etree
@@ -13,17 +14,12 @@ from headstay import xml
 from headstay.datastore.model import Model
 from headstay.errors import BadAttribute, ErrorInfo, ErrorType, MissingAttribute, ResourceDenied
 from headstay.netconf import xpath
+from headstay.netconf.limits import Limits
 from headstay.netconf.selection import Selection, everything, render
 from headstay.netconf.xpath_cost import Size
 
-MOST_COMPARISONS = 500_000
-"""Comparisons of a data node with a filter node in one filter: about half a second. More is refused."""
-MOST_ELEMENTS_OF_CONDITION = 50
-MOST_OCTETS_OF_CONDITION = 16_384
-"""How large a subtree filter may be that is held against each notification."""
 
-
-def filtered(tree: etree._Element, filter: etree._Element | None, model: Model) -> Iterator[bytes]:
+def filtered(tree: etree._Element, filter: etree._Element | None, model: Model, limits: Limits) -> Iterator[bytes]:
     """Yield the serialised top-level elements of what a <filter> chooses; everything without one.
 
     Raises the NetconfError that a wrong filter asks for.
@@ -31,13 +27,13 @@ def filtered(tree: etree._Element, filter: etree._Element | None, model: Model) 
     if filter is None:
         return everything(tree)
     if _type(filter) == "subtree":
-        selection = subtree(tree, filter)
+        selection = subtree(tree, filter, limits.filter_comparisons)
     else:
-        selection = xpath.select(tree, _select_attribute(filter), filter.nsmap, model)
+        selection = xpath.select(tree, _select_attribute(filter), filter.nsmap, model, limits)
     return render(tree, model.schema, selection)
 
 
-def condition(filter: etree._Element, model: Model, largest: Size) -> Callable[[etree._Element], bool]:
+def condition(filter: etree._Element, model: Model, largest: Size, limits: Limits) -> Callable[[etree._Element], bool]:
     """Return what tells of a notification's content, below an element <data>, whether a <filter> lets it pass.
 
     A subtree filter lets pass what it chooses anything of, an XPath filter what its expression is true of (RFC 5277
@@ -45,12 +41,14 @@ def condition(filter: etree._Element, model: Model, largest: Size) -> Callable[[
     filter asks for.
     """
     if _type(filter) == "xpath":
-        return xpath.condition(_select_attribute(filter), filter.nsmap, model, largest)
+        return xpath.condition(_select_attribute(filter), filter.nsmap, model, largest, limits)
     octets = xml.serialise(filter)
-    if len(octets) > MOST_OCTETS_OF_CONDITION or sum(1 for _ in filter.iter()) > MOST_ELEMENTS_OF_CONDITION:
+    elements = sum(1 for _ in filter.iter())
+    if len(octets) > limits.subscription_filter_octets or elements > limits.subscription_filter_elements:
         raise ResourceDenied("the filter is too large to be held against each notification", type=ErrorType.PROTOCOL)
     own = xml.parse(octets)  # the message that it came in need not be kept
-    return lambda tree: bool(subtree(tree, own).whole)
+    # Bounded by the sizes of both, and refused to nobody any more: the session has been told <ok/>.
+    return lambda tree: bool(subtree(tree, own, math.inf).whole)
 
 
 def _type(filter: etree._Element) -> str:
@@ -75,12 +73,12 @@ def _select_attribute(filter: etree._Element) -> str:
     return expression
 
 
-def subtree(tree: etree._Element, filter: etree._Element) -> Selection:
-    """Return what a subtree filter chooses. Raises ResourceDenied where that would take too long.
+def subtree(tree: etree._Element, filter: etree._Element, most_comparisons: float) -> Selection:
+    """Return what a subtree filter chooses. Raises ResourceDenied where that would take too many comparisons.
 
     A filter without an element chooses nothing (RFC 6241 section 6.4.2).
     """
-    subtree = _Subtree()
+    subtree = _Subtree(most_comparisons)
     if len(filter):
         subtree.choose(tree, [filter])
     return subtree.selection
@@ -89,9 +87,9 @@ def subtree(tree: etree._Element, filter: etree._Element) -> Selection:
 class _Subtree:
     """One run of a subtree filter."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_comparisons: float) -> None:
         self.selection = Selection()
-        self._comparisons = 0
+        self._comparisons_left = most_comparisons
         self._names: dict[etree._Element, tuple[str, str] | None] = {}
         """What the qualified names in the filter stand for, once found out."""
 
@@ -130,8 +128,8 @@ class _Subtree:
 
     def _matches(self, node: etree._Element, filter: etree._Element) -> bool:
         """Whether a filter node of the same local name stands for a data node: namespace, attributes, content."""
-        self._comparisons += 1
-        if self._comparisons > MOST_COMPARISONS:
+        self._comparisons_left -= 1
+        if self._comparisons_left < 0:
             raise ResourceDenied(
                 "the filter asks for too much work; name fewer entries at once", type=ErrorType.PROTOCOL
             )

@@ -51,9 +51,9 @@ class Deframer:
     """Octets in, complete messages out. Starts with end-of-message framing; set `framing` once hello is over."""
 
     def __init__(self, most_octets: int = MOST_OCTETS) -> None:
-        """`most_octets` bounds one message."""
+        """`most_octets` bounds one message; a change holds from the next one on."""
         self.framing = Framing.END_OF_MESSAGE
-        self._most_octets = most_octets
+        self.most_octets = most_octets
         self._buffer = bytearray()
         self._searched = 0
         """End-of-message framing: octets at the head of the buffer in which no delimiter starts."""
@@ -90,7 +90,7 @@ class Deframer:
         end = self._buffer.find(_END_OF_MESSAGE, self._searched)
         # The last octets may be the start of a delimiter.
         least = len(self._buffer) - len(_END_OF_MESSAGE) + 1 if end < 0 else end
-        if least > self._most_octets:
+        if least > self.most_octets:
             raise self._too_big()
         if end < 0:
             self._searched = max(0, least)
@@ -126,7 +126,7 @@ class Deframer:
     def _start_chunk(self, size: int) -> None:
         if size > _LARGEST_CHUNK:
             raise FramingError(f"a chunk of {size} octets is larger than the protocol allows")
-        if len(self._message) + size > self._most_octets:
+        if len(self._message) + size > self.most_octets:
             raise self._too_big()
         self._missing = size
 
@@ -144,4 +144,4 @@ class Deframer:
         return octets
 
     def _too_big(self) -> MessageTooBig:
-        return MessageTooBig(f"a message is larger than the {self._most_octets} octets that are accepted")
+        return MessageTooBig(f"a message is larger than the {self.most_octets} octets that are accepted")

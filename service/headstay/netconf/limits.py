@@ -16,6 +16,7 @@ from headstay.netconf import framing, streams
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 SecondsOrNever = Annotated[float, Meta(ge=0, le=604_800)]
+Work = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
 
 
 class Limits(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
@@ -37,6 +38,8 @@ class Limits(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
     """Octets of one message from a client."""
     message_elements: Annotated[int, Meta(ge=1_000, le=10_000_000)] = xml.MOST_NODES
     """Elements of one message from a client. Deeper than 256 levels, or a text over 10 MB, is refused in any case."""
+    hello_octets: Annotated[int, Meta(ge=1_024, le=1 << 20)] = 65_536
+    """Octets of a client's <hello>, which names its capabilities and nothing else."""
     login_timeout: Seconds = 30
     """Seconds for a client to authenticate."""
     login_failures: Count = 6
@@ -55,3 +58,17 @@ class Limits(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
     """Notifications that the replay log holds; the oldest leave it first."""
     replay_octets: Annotated[int, Meta(ge=65_536, le=1 << 30)] = streams.MOST_OCTETS
     """Octets of them."""
+    filter_comparisons: Work = 500_000
+    """Comparisons of a data node with a filter node in one subtree filter: about half a second."""
+    xpath_characters: Count = 4096
+    """Characters of one XPath expression."""
+    xpath_work: Work = 4_000_000
+    """What an XPath expression may cost by the estimate made before it runs: nodes visited; some tenths of a second."""
+    xpath_repeated_nodes: Work = 100_000
+    """Nodes that the paths of a union may select again, beyond twice the tree."""
+    subscription_filter_elements: Count = 50
+    """Elements of a subtree filter that is held against each notification."""
+    subscription_filter_octets: Annotated[int, Meta(ge=1, le=1 << 30)] = 16_384
+    """Octets of it."""
+    subscription_xpath_work: Work = 400_000
+    """What an expression may cost that is evaluated for each notification; some hundredths of a second."""

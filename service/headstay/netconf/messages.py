@@ -50,6 +50,15 @@ class Reply:
     """What to do once this reply is sent, before anything else the client asks for; nothing if it cannot be sent."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A message in which there is no rpc that could be executed."""
+
+    opening: bytes
+    """The start tag of the reply."""
+    error: NetconfError | xml.XmlError
+
+
 OK: Final = Reply(b"<ok/>")
 
 
@@ -104,6 +113,19 @@ def read_hello(octets: bytes) -> frozenset[str]:
 
 
 # rpc -----------------------------------------------------------------------------------------------------------------
+
+
+def read_message(octets: bytes, most_elements: int) -> Rpc | Unreadable:
+    """Return what stands in a message. Takes time that grows with it; may be done in any thread."""
+    try:
+        # White space around a message is no part of it, but an XML declaration after it would be an error.
+        root = xml.parse(octets.strip(), most_elements)
+    except xml.XmlError as error:
+        return Unreadable(reply_opening(None), error)
+    try:
+        return read_rpc(root)
+    except NetconfError as error:
+        return Unreadable(reply_opening(root), error)
 
 
 def read_rpc(message: etree._Element) -> Rpc:

@@ -4,7 +4,8 @@ Owns the state of a session and its counters, and is the one place where a Netco
 socket, no clock and no operation: whoever drives it carries out the effects and hands back what came of them.
 
 An rpc that comes while another runs waits in the deframer, so replies come in the order of the rpcs (RFC 6241 section
-4.5) and what waits is bounded by `wants_octets`. No wrong message ends a session; wrong framing does.
+4.5) and what waits is bounded by `wants_octets`. No wrong message ends a session; wrong framing does. A message that
+takes long to parse is handed out for that, as an rpc is to be executed.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from headstay import xml
 from headstay.errors import ErrorType, HeadstayError, MalformedMessage, NetconfError, OperationFailed, RpcErrors, TooBig
 from headstay.netconf import messages
 from headstay.netconf.framing import Deframer, Framing, FramingError, MessageTooBig, frame
 from headstay.netconf.limits import Limits
-from headstay.netconf.messages import BASE_1_1, BadHello, Reply, Rpc
+from headstay.netconf.messages import BASE_1_1, BadHello, Reply, Rpc, Unreadable
 from headstay.netconf.statistics import Counters
 
 MOST_WAITING: Final = 65_536
 """Octets that may wait while an rpc runs; after that no more are asked for."""
+LARGE: Final = 65_536
+"""Octets of a message from which on it is not parsed here: that takes milliseconds, and more the larger it is."""
+MOST_AT_ONCE: Final = 64
+"""Wrong messages that are answered in one go; then all other sessions have a turn."""
 
 
 class UnexpectedInput(HeadstayError):
@@ -37,6 +41,8 @@ class State(enum.Enum):
     GREETING = "greeting"
     """Our <hello> is sent, the client's has not come."""
     READY = "ready"
+    PARSING = "parsing"
+    """A message is being parsed."""
     RUNNING = "running"
     """An rpc is being executed."""
     CLOSED = "closed"
@@ -79,6 +85,13 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class Parsed:
+    """What stands in the message that was to be parsed."""
+
+    message: Rpc | Unreadable
+
+
+@dataclass(frozen=True, slots=True)
 class Replied:
     """What came of the rpc that was to be executed."""
 
@@ -116,7 +129,7 @@ class Tick:
     """The time of `deadline` may have come."""
 
 
-Input = Opened | Octets | PeerClosed | Lost | Replied | Subscribed | Unsubscribed | Notified | Killed | Tick
+Input = Opened | Octets | PeerClosed | Lost | Parsed | Replied | Subscribed | Unsubscribed | Notified | Killed | Tick
 
 
 # effects
@@ -127,6 +140,14 @@ class Send:
     """Send these octets."""
 
     octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Parse:
+    """Read this message with `messages.read_message` where nobody waits for it, and hand back `Parsed`."""
+
+    octets: bytes
+    most_elements: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +165,7 @@ class CloseTransport:
     """For the log."""
 
 
-Effect = Send | Execute | CloseTransport
+Effect = Send | Parse | Execute | CloseTransport
 
 
 class Session:
@@ -160,7 +181,7 @@ class Session:
         """Why the session ended; None while it lasts."""
         self._state = State.NEW
         self._limits = limits or Limits()
-        self._deframer = Deframer(self._limits.message_octets)
+        self._deframer = Deframer(min(self._limits.hello_octets, self._limits.message_octets))
         self._quiet_since = 0.0
         """When the session opened, or a request or its reply last went by."""
         self._peer_closed = False
@@ -176,7 +197,7 @@ class Session:
     @property
     def wants_octets(self) -> bool:
         """Whether the transport should go on reading."""
-        return self._state is not State.RUNNING or self._deframer.pending < MOST_WAITING
+        return self._state not in _BUSY or self._deframer.pending < MOST_WAITING
 
     def deadline(self) -> float | None:
         """Return when `Tick` is due, in the seconds of `now`; None if there is nothing to wait for."""
@@ -212,14 +233,19 @@ class Session:
         if self._state is not State.GREETING:  # the time for <hello> runs from the start, however slowly it comes
             self._quiet_since = now
         waiting = self._deframer.receive(input.octets)
-        return [] if self._state is State.RUNNING else self._go_on(waiting)
+        return [] if self._state in _BUSY else self._go_on(waiting)
 
     def _finish_reading(self, _input: PeerClosed, _now: float) -> list[Effect]:
         self._peer_closed = True
-        return [] if self._state is State.RUNNING else self._go_on(self._deframer.messages())
+        return [] if self._state in _BUSY else self._go_on(self._deframer.messages())
 
     def _lose(self, _input: Lost, _now: float) -> list[Effect]:
         return self._end(Termination.DROPPED, "the connection is lost")
+
+    def _parsed(self, input: Parsed, now: float) -> list[Effect]:
+        self._state = State.READY
+        self._quiet_since = now
+        return self._begin(input.message) + self._go_on(self._deframer.messages())
 
     def _reply(self, input: Replied, now: float) -> list[Effect]:
         self._state = State.READY
@@ -257,15 +283,21 @@ class Session:
     def _go_on(self, waiting: Any) -> list[Effect]:
         """Take in the messages that wait, up to the first that has to be executed."""
         effects: list[Effect] = []
+        taken = 0
         try:
             while self._state in (State.GREETING, State.READY):
                 message = next(waiting, None)
                 if message is None:
                     break
-                effects += self._greet(message) if self._state is State.GREETING else self._take(message)
+                if self._state is State.GREETING:
+                    effects += self._greet(message)
+                else:
+                    effects += self._take(message, others_wait=taken >= MOST_AT_ONCE)
+                taken += 1
         except FramingError as error:
             if isinstance(error, MessageTooBig) and self._state is State.READY:
-                effects.append(self._refuse(None, TooBig(str(error), type=ErrorType.TRANSPORT)))
+                too_big = TooBig(str(error), type=ErrorType.TRANSPORT)
+                effects.append(self._refuse(messages.reply_opening(None), too_big))
             return effects + self._end(Termination.DROPPED, str(error))
         if self._peer_closed and self._state in (State.GREETING, State.READY):
             effects += self._end(Termination.DROPPED, "closed by its client without close-session")
@@ -279,23 +311,25 @@ class Session:
         # RFC 6242 section 4.1: chunked framing if both ends announced base:1.1.
         if BASE_1_1 in self.client_capabilities and BASE_1_1 in self.capabilities:
             self._deframer.framing = Framing.CHUNKED
+        self._deframer.most_octets = self._limits.message_octets
         self._state = State.READY
         return []
 
-    def _take(self, message: bytes) -> list[Effect]:
-        root = None
-        try:
-            # White space around a message is no part of it, but an XML declaration after it would be an error.
-            root = xml.parse(message.strip(), self._limits.message_elements)
-            rpc = messages.read_rpc(root)
-        except xml.XmlError as error:
-            return [self._refuse(None, self._malformed(str(error)))]
-        except NetconfError as error:
-            return [self._refuse(root, error)]
+    def _take(self, message: bytes, *, others_wait: bool) -> list[Effect]:
+        if others_wait or len(message) >= LARGE:
+            self._state = State.PARSING
+            return [Parse(message, self._limits.message_elements)]
+        return self._begin(messages.read_message(message, self._limits.message_elements))
+
+    def _begin(self, message: Rpc | Unreadable) -> list[Effect]:
+        """Begin with an rpc, or say what is wrong with the message."""
+        if isinstance(message, Unreadable):
+            error = message.error if isinstance(message.error, NetconfError) else self._malformed(str(message.error))
+            return [self._refuse(message.opening, error)]
         self.counters.in_rpcs += 1
-        self._opening = rpc.opening
+        self._opening = message.opening
         self._state = State.RUNNING
-        return [Execute(rpc)]
+        return [Execute(message)]
 
     def _malformed(self, message: str) -> NetconfError:
         # RFC 6241 appendix A: malformed-message is returned in base:1.1 sessions only.
@@ -303,9 +337,9 @@ class Session:
             return MalformedMessage(message)
         return OperationFailed(message, type=ErrorType.RPC)
 
-    def _refuse(self, message: Any, error: NetconfError) -> Send:
+    def _refuse(self, opening: bytes, error: NetconfError) -> Send:
         self.counters.in_bad_rpcs += 1
-        return self._answer(messages.reply_opening(message), error)
+        return self._answer(opening, error)
 
     def _answer(self, opening: bytes, outcome: Reply | NetconfError | RpcErrors) -> Send:
         if isinstance(outcome, Reply):
@@ -321,6 +355,9 @@ class Session:
         return [CloseTransport(reason)]
 
 
+_BUSY: Final = (State.PARSING, State.RUNNING)
+"""What comes now waits."""
+
 _Transition = Callable[[Session, Any, float], list[Effect]]
 
 _WHILE_OPEN: Final[Mapping[type, _Transition]] = {
@@ -331,19 +368,21 @@ _WHILE_OPEN: Final[Mapping[type, _Transition]] = {
     Tick: Session._check_time,
 }
 
+_WHILE_GREETED: Final[Mapping[type, _Transition]] = {
+    **_WHILE_OPEN,
+    Subscribed: Session._subscribe,
+    Unsubscribed: Session._unsubscribe,
+    Notified: Session._notify,
+}
+_GREETED: Final = (State.READY, *_BUSY)
+
 TRANSITIONS: Final[Mapping[tuple[State, type], _Transition]] = {
     (State.NEW, Opened): Session._open,
     (State.NEW, Lost): Session._lose,
     (State.NEW, Killed): Session._kill,
     **{(State.GREETING, kind): transition for kind, transition in _WHILE_OPEN.items()},
-    **{(State.READY, kind): transition for kind, transition in _WHILE_OPEN.items()},
-    **{(State.RUNNING, kind): transition for kind, transition in _WHILE_OPEN.items()},
-    (State.READY, Subscribed): Session._subscribe,
-    (State.RUNNING, Subscribed): Session._subscribe,
-    (State.READY, Unsubscribed): Session._unsubscribe,
-    (State.RUNNING, Unsubscribed): Session._unsubscribe,
-    (State.READY, Notified): Session._notify,
-    (State.RUNNING, Notified): Session._notify,
+    **{(state, kind): transition for state in _GREETED for kind, transition in _WHILE_GREETED.items()},
+    (State.PARSING, Parsed): Session._parsed,
     (State.RUNNING, Replied): Session._reply,
 }
 """What each input does in each state. A pair that is missing cannot be; CLOSED ignores every input."""

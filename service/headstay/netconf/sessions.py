@@ -104,7 +104,14 @@ class Sessions:
         requester = Requester(peer.user, session_id, peer.source, peer.recovery, peer.host, peer.groups)
         service = self._service
         context = Context(
-            service.datastores, requester, self, service.state, service.rpcs, service.abandoned, service.learned
+            service.datastores,
+            requester,
+            self,
+            service.state,
+            service.rpcs,
+            service.abandoned,
+            service.learned,
+            self._limits,
         )
         session = Session(session_id, self._capabilities, self._limits)
         connection = Connection(

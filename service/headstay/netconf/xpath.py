@@ -14,44 +14,40 @@ from lxml import etree
 
 from headstay.datastore.model import Model
 from headstay.errors import ErrorType, ResourceDenied
+from headstay.netconf.limits import Limits
 from headstay.netconf.selection import Selection
 from headstay.netconf.xpath_cost import Size, affordable, size
 from headstay.netconf.xpath_tokens import Token, invalid, split, tokens
 
-LONGEST_EXPRESSION = 4096
-"""Characters of one expression."""
-MOST_REPEATED = 100_000
-"""Nodes that the paths of a union may select again, beyond twice the tree."""
-MOST_WORK_OF_CONDITION = 400_000
-"""What an expression may cost that is evaluated for each notification; some hundredths of a second."""
 
-
-def select(tree: etree._Element, expression: str, prefixes: Mapping[str | None, str], model: Model) -> Selection:
+def select(
+    tree: etree._Element, expression: str, prefixes: Mapping[str | None, str], model: Model, limits: Limits
+) -> Selection:
     """Evaluate an expression on a tree. `prefixes` are those in scope where the client wrote it.
 
     Raises InvalidValue where the expression is wrong or its result is not a node-set (RFC 6241 section 8.9.1), and
     ResourceDenied where it would take too long.
     """
-    whole = _tokens(expression)
+    whole = _tokens(expression, limits.xpath_characters)
     namespaces = _namespaces(whole, prefixes, model)
     # The paths of a union are evaluated one by one: libxml2 takes quadratic time to unite node-sets.
     paths = split(whole, "|")
     measured = size(tree)
-    if not affordable(paths, measured):
+    if not affordable(paths, measured, limits.xpath_work):
         raise _too_much("the XPath expression asks for too much work")
     selection = Selection()
     selected = 0
     for path in paths:
         nodes = _evaluated(path, namespaces, tree)
         selected += len(nodes)
-        if selected > 2 * measured.nodes + MOST_REPEATED:
+        if selected > 2 * measured.nodes + limits.xpath_repeated_nodes:
             raise _too_much("the paths of the XPath expression select the same nodes too often")
         _choose(selection, nodes)
     return selection
 
 
 def condition(
-    expression: str, prefixes: Mapping[str | None, str], model: Model, largest: Size
+    expression: str, prefixes: Mapping[str | None, str], model: Model, largest: Size, limits: Limits
 ) -> Callable[[etree._Element], bool]:
     """Return what tells of a tree whether an expression is true of it, as boolean() has it (RFC 5277 section 3.6).
 
@@ -59,9 +55,9 @@ def condition(
     It never raises: an expression that turns out to be wrong for a tree is not true of it. Raises as `select` does
     where the expression is wrong in itself.
     """
-    whole = _tokens(expression)
+    whole = _tokens(expression, limits.xpath_characters)
     namespaces = _namespaces(whole, prefixes, model)
-    if not affordable([whole], largest, MOST_WORK_OF_CONDITION):
+    if not affordable([whole], largest, limits.subscription_xpath_work):
         raise _too_much("the XPath expression asks for too much work")
     try:
         evaluate = etree.XPath(_below_data(whole), namespaces=namespaces, regexp=False)
@@ -79,9 +75,9 @@ def condition(
     return is_true
 
 
-def _tokens(expression: str) -> list[Token]:
-    if len(expression) > LONGEST_EXPRESSION:
-        raise _too_much(f"an XPath expression has at most {LONGEST_EXPRESSION} characters")
+def _tokens(expression: str, longest: int) -> list[Token]:
+    if len(expression) > longest:
+        raise _too_much(f"an XPath expression has at most {longest} characters")
     return list(tokens(expression))
 
 

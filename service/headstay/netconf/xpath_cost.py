@@ -1,6 +1,6 @@
 """What the evaluation of an XPath expression may cost, bounded from above before it runs.
 
-Nothing stops libxml2 once it has begun, and it runs on the event loop. So every token is charged with the most that it
+Nothing stops libxml2 once it has begun. So every token is charged with the most that it
 can do: how often it may be evaluated, times what it visits, compares or copies each time. Owns that estimate only;
 knows no model and no protocol.
 
@@ -23,8 +23,6 @@ from lxml import etree
 
 from headstay.netconf.xpath_tokens import Token, split
 
-MOST_WORK: Final = 4_000_000
-"""What an expression may cost; a unit is one node visited. Some tenths of a second."""
 DEEPEST: Final = 16
 """Levels of a data tree, at most; the models have fewer. A node has so many ancestors, and a text counts once in the
 string-value of each of them."""
@@ -66,8 +64,8 @@ def _number_of_characters(tree: etree._Element) -> int:
 _STRING_LENGTH = etree.XPath("string-length(/)")
 
 
-def affordable(paths: Sequence[Sequence[Token]], size: Size, most: int = MOST_WORK) -> bool:
-    """Whether the evaluation of these expressions, one after the other, costs no more than `most`."""
+def affordable(paths: Sequence[Sequence[Token]], size: Size, most: int) -> bool:
+    """Whether the evaluation of these expressions, one after the other, costs no more than `most` nodes visited."""
     spent = 0
     for path in paths:
         for charge in _Estimate(path, size).charges():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from lxml import etree
@@ -14,9 +16,28 @@ from headstay.netconf.connection import Connection
 from headstay.netconf.framing import Deframer, Framing, frame
 from headstay.netconf.limits import Limits
 from headstay.netconf.messages import OK, Reply
-from headstay.netconf.session import Session, Termination
+from headstay.netconf.session import LARGE, Session, Termination
 
 GET = frame(f'<rpc {NC} message-id="1"><get/></rpc>'.encode(), Framing.CHUNKED)
+
+LARGE_RPC = f'<rpc {NC} message-id="2"><get/></rpc>'.encode().ljust(LARGE)
+
+
+class Threads:
+    """The parsing in threads, which is over only when it is said to be."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.waiting: list[asyncio.Future[None]] = []
+
+        async def to_thread(work: Callable[..., Any], *arguments: Any) -> Any:
+            self.waiting.append(asyncio.get_running_loop().create_future())
+            await self.waiting[-1]
+            return work(*arguments)
+
+        monkeypatch.setattr("headstay.netconf.connection.asyncio.to_thread", to_thread)
+
+    def finish(self) -> None:
+        self.waiting.pop(0).set_result(None)
 
 
 class Stage:
@@ -168,6 +189,73 @@ async def test_a_client_without_hello_is_dropped_at_the_deadline() -> None:
     assert channel.told == ["close"]
     assert session.termination is Termination.TIMEOUT
     ended[0].lost()
+
+
+async def test_a_large_message_is_parsed_in_a_thread_and_answered_in_its_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = Threads(monkeypatch)
+    stage = Stage()
+    await stage.ask(GET + frame(LARGE_RPC, Framing.CHUNKED) + GET)
+    assert (len(stage.running), threads.waiting) == (1, [])
+    await stage.finish()
+    assert [reply.get("message-id") for reply in stage.replies()] == ["1"]
+    assert (len(threads.waiting), stage.running) == (1, [])
+    threads.finish()
+    await stage.settle()
+    assert len(stage.running) == 1
+    await stage.finish()
+    assert [reply.get("message-id") for reply in stage.replies()] == ["2"]
+    await stage.finish()
+    assert [reply.get("message-id") for reply in stage.replies()] == ["1"]
+
+
+async def test_a_session_that_is_killed_while_a_message_is_parsed_ends_once_that_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = Threads(monkeypatch)
+    stage = Stage()
+    await stage.ask(frame(LARGE_RPC, Framing.CHUNKED) + GET)
+    stage.connection.kill()
+    assert stage.channel.told == ["close"]
+    assert not stage.ended
+    threads.finish()
+    await stage.settle()
+    assert stage.ended == [stage.connection]
+    assert (stage.running, stage.replies()) == ([], [])
+    stage.connection.lost()
+
+
+async def test_a_client_that_does_not_read_gets_no_refusal_of_a_large_message_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = Threads(monkeypatch)
+    stage = Stage()
+    await stage.ask(frame(b"<x/>".ljust(LARGE), Framing.CHUNKED))
+    stage.connection.pause_writing()
+    threads.finish()
+    await stage.settle()
+    assert stage.replies() == []
+    stage.connection.resume_writing()
+    await stage.settle()
+    assert [tag(reply) for reply in stage.replies()] == ["unknown-namespace"]
+
+
+async def test_a_defect_of_the_parser_is_logged_and_the_session_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    threads = Threads(monkeypatch)
+    stage = Stage()
+    await stage.ask(frame(LARGE_RPC, Framing.CHUNKED))
+    threads.waiting.pop().set_exception(KeyError("some secret detail"))
+    await stage.settle()
+    [reply] = stage.replies()
+    assert tag(reply) == "operation-failed"
+    assert b"secret" not in etree.tostring(reply)
+    assert "Traceback" in caplog.text
+    await stage.ask()
+    await stage.finish()
+    assert len(stage.replies()) == 1
 
 
 async def test_a_client_that_reads_nothing_is_cut_at_the_deadline() -> None:

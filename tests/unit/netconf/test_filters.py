@@ -7,8 +7,8 @@ from lxml import etree
 
 from fakes_netconf import CLOUD, NC, model, tree_of
 from headstay import errors, xml
-from headstay.netconf import filters
 from headstay.netconf.filters import condition, filtered, subtree
+from headstay.netconf.limits import Limits
 from headstay.netconf.selection import render
 from headstay.netconf.xpath_cost import Size
 
@@ -32,11 +32,11 @@ def compact(text: str) -> str:
     return etree.tostring(etree.fromstring(text, parser), method="c14n").decode()
 
 
-def chosen(document: str, filter: str) -> str:
+def chosen(document: str, filter: str, most_comparisons: int = 1000) -> str:
     """What a subtree filter makes of a document, without white space and without the declaration of EX."""
     tree = etree.fromstring(document, etree.XMLParser(remove_blank_text=True))
     element = etree.fromstring(f"<filter {NC}>{filter}</filter>")
-    octets = b"".join(render(tree, model().schema, subtree(tree, element)))
+    octets = b"".join(render(tree, model().schema, subtree(tree, element, most_comparisons)))
     assert compact(f"<data {NC}>{octets.decode()}</data>")  # well-formed where it will stand
     return octets.decode().replace(f' xmlns="{EX}"', "")
 
@@ -167,7 +167,7 @@ def test_a_colon_in_a_text_makes_no_identity_of_it() -> None:
 
 def result(filter: str | None) -> etree._Element:
     element = None if filter is None else etree.fromstring(filter)
-    octets = b"".join(filtered(tree_of(CLOUD), element, model()))
+    octets = b"".join(filtered(tree_of(CLOUD), element, model(), Limits()))
     return etree.fromstring(b"<data %b>%b</data>" % (NC.encode(), octets))
 
 
@@ -206,11 +206,12 @@ def test_a_wrong_filter(attributes: str, expected: type[errors.NetconfError]) ->
     assert [item.name for item in caught.value.info] == ["bad-attribute", "bad-element"]
 
 
-def test_a_filter_that_compares_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filters, "MOST_COMPARISONS", 10)
-    wanted = "".join(f"<user><name>{number}</name></user>" for number in range(10))
+def test_a_filter_that_compares_too_often_is_refused() -> None:
+    wanted = users("<user><name>barney</name></user>")
+    # Two for top and users, and for each of three entries its own element and its name.
+    assert "Barney" in chosen(USERS, wanted, most_comparisons=8)
     with pytest.raises(errors.ResourceDenied):
-        chosen(USERS, users(wanted))
+        chosen(USERS, wanted, most_comparisons=7)
 
 
 # filters on notifications (RFC 5277 section 3.6)
@@ -224,9 +225,9 @@ LARGEST = Size(256, 32_768)
 CHANGE = "<hcm:connection-state-change><hcm:new-state>%s</hcm:new-state></hcm:connection-state-change>"
 
 
-def passes(filter: str, event: str = EVENT) -> bool:
+def passes(filter: str, event: str = EVENT, **limits: int) -> bool:
     element = etree.fromstring(f'<x xmlns:hcm="{xml.HCM}">{filter}</x>')[0]
-    return condition(element, model(), LARGEST)(etree.fromstring(event.strip()))
+    return condition(element, model(), LARGEST, Limits(**limits))(etree.fromstring(event.strip()))
 
 
 def subtree_filter(content: str) -> str:
@@ -290,6 +291,26 @@ def test_a_filter_that_is_refused_when_it_is_given(filter: str, tag: str) -> Non
     assert caught.value.tag == tag
 
 
+def test_how_large_a_filter_on_notifications_may_be_can_be_said() -> None:
+    wanted = subtree_filter("<hcm:connection-state-change/>")
+    octets = len(xml.serialise(etree.fromstring(f'<x xmlns:hcm="{xml.HCM}">{wanted}</x>')[0]))
+    assert passes(wanted, subscription_filter_elements=2, subscription_filter_octets=octets)
+    for limits in ({"subscription_filter_elements": 1}, {"subscription_filter_octets": octets - 1}):
+        with pytest.raises(errors.ResourceDenied):
+            passes(wanted, **limits)
+
+
+def test_what_an_expression_on_notifications_may_cost_can_be_said() -> None:
+    expression = xpath_filter("//hcm:details &gt; 2")
+    assert passes(expression, subscription_xpath_work=10_000)
+    with pytest.raises(errors.ResourceDenied):
+        passes(expression, subscription_xpath_work=100)
+
+
+def test_a_filter_on_notifications_never_raises_however_few_comparisons_a_read_may_make() -> None:
+    assert passes(subtree_filter(CHANGE % "unconnected"), filter_comparisons=1)
+
+
 def test_an_expression_that_is_wrong_for_one_notification_only_lets_it_not_pass() -> None:
     wrong = xpath_filter("/hcm:connection-state-change[count(string(.)) = 1]")
     assert passes(wrong) is False
@@ -299,7 +320,7 @@ def test_a_filter_keeps_the_prefixes_of_its_values_and_lets_go_of_its_message() 
     message = etree.fromstring(
         f'<rpc xmlns:p="{xml.MONITORING}"><filter><a xmlns="urn:a"><is>p:x</is></a></filter><big/></rpc>'
     )
-    accepts = condition(message[0], model(), LARGEST)
+    accepts = condition(message[0], model(), LARGEST, Limits())
     message.clear()
     event = f'<d><a xmlns="urn:a" xmlns:q="{xml.MONITORING}"><is>q:x</is></a></d>'
     assert accepts(etree.fromstring(event))

@@ -14,8 +14,10 @@ from headstay import xml
 from headstay.errors import DataExists, DataMissing, RpcErrors
 from headstay.netconf.framing import Deframer, Framing, frame
 from headstay.netconf.limits import Limits
-from headstay.netconf.messages import OK, Reply
+from headstay.netconf.messages import OK, Reply, read_message
 from headstay.netconf.session import (
+    LARGE,
+    MOST_AT_ONCE,
     TRANSITIONS,
     CloseTransport,
     Effect,
@@ -26,6 +28,8 @@ from headstay.netconf.session import (
     Notified,
     Octets,
     Opened,
+    Parse,
+    Parsed,
     PeerClosed,
     Replied,
     Send,
@@ -39,6 +43,7 @@ from headstay.netconf.session import (
 )
 
 GET = f'<rpc {NC} message-id="1"><get/></rpc>'.encode()
+LARGE_GET = GET + b" " * (LARGE - len(GET))
 
 
 class Talk:
@@ -58,6 +63,10 @@ class Talk:
 
     def replied(self, outcome: Any = OK) -> list[Effect]:
         return self.session.handle(Replied(outcome), 0)
+
+    def parsed(self, effect: Effect) -> list[Effect]:
+        assert isinstance(effect, Parse)
+        return self.session.handle(Parsed(read_message(effect.octets, effect.most_elements)), 0)
 
     def read(self, effect: Effect) -> etree._Element:
         assert isinstance(effect, Send)
@@ -257,6 +266,112 @@ def test_a_message_too_big_is_said_so_and_ends_the_session() -> None:
     assert tag(talk.read(effects[0])) == "too-big"
 
 
+# large messages
+
+
+def test_a_large_message_is_handed_out_to_be_parsed_and_a_smaller_one_is_not() -> None:
+    talk = Talk()
+    assert kinds(talk.say(LARGE_GET[:-1])) == [Execute]
+    talk.replied()
+    [parse] = talk.say(LARGE_GET)
+    assert parse == Parse(LARGE_GET, Limits().message_elements)
+    assert talk.session.state is State.PARSING
+    assert kinds(talk.parsed(parse)) == [Execute]
+    assert talk.read(talk.replied()[0]).get("message-id") == "1"
+    assert (talk.session.counters.in_rpcs, talk.session.counters.in_bad_rpcs) == (2, 0)
+
+
+def test_while_a_message_is_parsed_everything_else_waits_in_its_order() -> None:
+    talk = Talk()
+    [parse] = talk.say(LARGE_GET, b"<x/>", GET.replace(b'"1"', b'"2"'))
+    assert talk.say(GET.replace(b'"1"', b'"3"')) == []
+    assert kinds(talk.parsed(parse)) == [Execute]
+    first, wrong, execute = talk.replied()
+    assert talk.read(first).get("message-id") == "1"
+    assert tag(talk.read(wrong)) == "unknown-namespace"
+    assert kinds([execute]) == [Execute]
+    second, execute = talk.replied()
+    assert (talk.read(second).get("message-id"), type(execute)) == ("2", Execute)
+    assert talk.read(talk.replied()[0]).get("message-id") == "3"
+
+
+def test_a_large_message_that_is_wrong_is_answered_and_the_session_goes_on() -> None:
+    talk = Talk(message_elements=1000)
+    many = f'<rpc {NC} message-id="1"><get>{"<a/>" * 1000}</get></rpc>'.encode().ljust(LARGE)
+    for wrong, told in ((b"<rpc" + b" " * LARGE, "malformed-message"), (many, "malformed-message")):
+        [parse] = talk.say(wrong, GET)
+        refusal, execute = talk.parsed(parse)
+        assert tag(talk.read(refusal)) == told
+        assert type(execute) is Execute
+        talk.replied()
+    assert (talk.session.counters.in_rpcs, talk.session.counters.in_bad_rpcs) == (2, 2)
+
+
+def test_what_waits_while_a_message_is_parsed_is_bounded() -> None:
+    talk = Talk()
+    [parse] = talk.say(LARGE_GET)
+    assert talk.session.wants_octets
+    talk.give(b"\n#65536\n" + b" " * 65536)
+    assert not talk.session.wants_octets
+    talk.parsed(parse)
+    talk.replied()
+    assert talk.session.wants_octets
+
+
+@pytest.mark.parametrize(
+    ("ending", "termination"), [(Killed(), Termination.KILLED), (Lost(), Termination.DROPPED)], ids=["killed", "lost"]
+)
+def test_a_session_that_ends_while_a_message_is_parsed(ending: Input, termination: Termination) -> None:
+    talk = Talk()
+    [parse] = talk.say(LARGE_GET, GET)
+    assert kinds(talk.session.handle(ending, 0)) == [CloseTransport]
+    assert talk.parsed(parse) == []
+    assert talk.session.termination is termination
+    assert talk.session.counters.in_rpcs == 0
+
+
+def test_a_client_that_stops_sending_while_its_message_is_parsed_gets_its_answer() -> None:
+    talk = Talk()
+    [parse] = talk.say(LARGE_GET)
+    assert talk.session.handle(PeerClosed(), 0) == []
+    assert kinds(talk.parsed(parse)) == [Execute]
+    assert kinds(talk.replied()) == [Send, CloseTransport]
+    talk = Talk()
+    [parse] = talk.say(b"<x/>" + b" " * LARGE)
+    assert talk.session.handle(PeerClosed(), 0) == []
+    assert kinds(talk.parsed(parse)) == [Send, CloseTransport]
+
+
+def test_a_session_whose_message_is_parsed_is_not_idle_however_long_that_takes() -> None:
+    talk = Talk(idle_timeout=100)
+    [parse] = talk.say(LARGE_GET)
+    assert talk.session.deadline() is None
+    assert talk.session.handle(Tick(), 500) == []
+    assert isinstance(parse, Parse)
+    wrong = read_message(b"<x/>", 1000)
+    assert kinds(talk.session.handle(Parsed(wrong), 600)) == [Send]
+    assert talk.session.deadline() == 700
+
+
+def test_a_flood_of_wrong_messages_lets_others_have_their_turn() -> None:
+    talk = Talk()
+    effects = talk.say(*[b"<x/>"] * (2 * MOST_AT_ONCE + 1))
+    assert kinds(effects) == [Send] * MOST_AT_ONCE + [Parse]
+    effects = talk.parsed(effects[-1])
+    assert kinds(effects) == [Send] * (MOST_AT_ONCE + 1)
+    assert talk.session.state is State.READY
+
+
+def test_a_hello_is_not_large() -> None:
+    for octets, closes in ((1024, False), (1025, True)):
+        session = Session(1, BOTH, Limits(hello_octets=1024))
+        session.handle(Opened(), 0)
+        given = frame(hello(*BOTH).ljust(octets), Framing.END_OF_MESSAGE)
+        assert (kinds(session.handle(Octets(given), 0)) == [CloseTransport]) == closes
+    talk = Talk(hello_octets=1024)
+    assert kinds(talk.say(LARGE_GET)) == [Parse]  # an rpc may be larger
+
+
 # the end
 
 
@@ -328,6 +443,7 @@ INPUTS: dict[type, Input] = {
     Octets: Octets(frame(GET, Framing.CHUNKED)),
     PeerClosed: PeerClosed(),
     Lost: Lost(),
+    Parsed: Parsed(read_message(GET, 1000)),
     Replied: Replied(OK),
     Killed: Killed(),
     Subscribed: Subscribed(),
@@ -339,8 +455,10 @@ STEPS = st.lists(
     st.one_of(
         st.sampled_from([Opened(), PeerClosed(), Lost(), Replied(OK), Replied(DataExists("x")), Killed(), Tick()]),
         st.sampled_from([Subscribed(), Notified(b"<notification/>")]),
+        st.sampled_from([Parsed(read_message(GET, 1000)), Parsed(read_message(b"<x/>", 1000))]),
         st.binary(max_size=20).map(Octets),
         st.sampled_from([frame(hello(*BOTH), Framing.END_OF_MESSAGE), frame(GET, Framing.CHUNKED)]).map(Octets),
+        st.just(Octets(frame(LARGE_GET, Framing.CHUNKED))),
     ),
     max_size=12,
 )
@@ -360,10 +478,9 @@ def test_every_state_takes_every_input_or_says_that_it_cannot_be(steps: list[Inp
             continue
         assert state is State.CLOSED or (state, type(step)) in TRANSITIONS
         closings += kinds(effects).count(CloseTransport)
-        assert kinds(effects).count(Execute) <= 1
-        assert (session.state is State.RUNNING) == (
-            Execute in kinds(effects) or session.state is state is State.RUNNING
-        )
+        for busy, begun in ((State.RUNNING, Execute), (State.PARSING, Parse)):
+            assert kinds(effects).count(begun) <= 1
+            assert (session.state is busy) == (begun in kinds(effects) or session.state is state is busy)
         assert (session.state is State.CLOSED) == (session.termination is not None) == (closings == 1)
         assert state is not State.CLOSED or effects == []
 

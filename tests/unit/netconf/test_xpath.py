@@ -10,14 +10,16 @@ from lxml import etree
 from fakes_netconf import CLOUD, USERS, model, tree_of
 from headstay import errors, xml
 from headstay.netconf import xpath
+from headstay.netconf.limits import Limits
 from headstay.netconf.selection import render
-from headstay.netconf.xpath import LONGEST_EXPRESSION, select
+from headstay.netconf.xpath import select
 
 TREE = tree_of(CLOUD, USERS)
 
 
-def chosen(expression: str, tree: etree._Element = TREE, **prefixes: str) -> list[str]:
-    octets = b"".join(render(tree, model().schema, select(tree, expression, {None: xml.HCM, **prefixes}, model())))
+def chosen(expression: str, tree: etree._Element = TREE, limits: Limits | None = None, **prefixes: str) -> list[str]:
+    selection = select(tree, expression, {None: xml.HCM, **prefixes}, model(), limits or Limits())
+    octets = b"".join(render(tree, model().schema, selection))
     found = etree.fromstring(b"<data>%b</data>" % octets)
     return [f"{xml.local_name(e)}={e.text}" for e in found.iter() if len(e) == 0 and e.text]
 
@@ -71,7 +73,7 @@ def test_what_is_chosen(expression: str, expected: list[str]) -> None:
 
 
 def test_ancestors_and_keys_come_along() -> None:
-    octets = b"".join(render(TREE, model().schema, select(TREE, "//hcm:port", {}, model())))
+    octets = b"".join(render(TREE, model().schema, select(TREE, "//hcm:port", {}, model(), Limits())))
     assert octets == (
         b'<cloud-management xmlns="urn:headstay:yang:cloud-management"><backup-server><domain>b1.example</domain>'
         b"<port>1001</port></backup-server></cloud-management>"
@@ -148,7 +150,7 @@ def big_tree(entries: int) -> etree._Element:
         "//hcm:name | //*[//* | //*/..]",
         "/hcm:top/hcm:entry[/hcm:top/hcm:entry/hcm:name = 'x']",
         "//" + "/".join(["*//*"] * 20),
-        "x" * (LONGEST_EXPRESSION + 1),
+        "x" * (Limits().xpath_characters + 1),
     ],
 )
 def test_an_expression_whose_cost_explodes_is_refused_before_it_runs(
@@ -204,11 +206,18 @@ def test_the_reviewed_bomb_is_refused_on_a_small_tree_too() -> None:
         chosen(f"/*[translate(concat({DOTS}),{BOMB},'') = 'a']", big_tree(100))
 
 
-def test_a_union_that_selects_the_same_nodes_again_and_again_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xpath, "MOST_REPEATED", 0)
-    assert len(chosen("//* | //*", big_tree(10))) == 20
+def test_a_union_that_selects_the_same_nodes_again_and_again_is_stopped() -> None:
+    # Three times 31 of the tree's 32 elements are 29 more than twice the tree.
+    assert len(chosen("//* | //* | //*", big_tree(10), Limits(xpath_repeated_nodes=29))) == 20
     with pytest.raises(errors.ResourceDenied, match="same nodes"):
-        chosen("//* | //* | //*", big_tree(10))
+        chosen("//* | //* | //*", big_tree(10), Limits(xpath_repeated_nodes=28))
+
+
+@pytest.mark.parametrize(("name", "most"), [("xpath_characters", 10), ("xpath_work", 10)])
+def test_how_long_and_how_costly_an_expression_may_be_can_be_said(name: str, most: int) -> None:
+    assert chosen("//hcm:server") == SERVER
+    with pytest.raises(errors.ResourceDenied):
+        chosen("//hcm:server", TREE, Limits(**{name: most}))
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ import pytest
 
 from fakes_netconf import model
 from headstay.datastore.schema import SchemaNode
+from headstay.netconf.limits import Limits
 from headstay.netconf.xpath_cost import DEEPEST, Size, affordable
 from headstay.netconf.xpath_tokens import split, tokens
 
 
 def can_afford(expression: str, nodes: int, characters: int | None = None) -> bool:
-    return affordable(
-        split(list(tokens(expression)), "|"), Size(nodes, nodes * 8 if characters is None else characters)
-    )
+    size = Size(nodes, nodes * 8 if characters is None else characters)
+    return affordable(split(list(tokens(expression)), "|"), size, Limits().xpath_work)
 
 
 def levels(node: SchemaNode) -> int:

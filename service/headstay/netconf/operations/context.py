@@ -12,6 +12,7 @@ from headstay import xml
 from headstay.datastore.access import Requester
 from headstay.datastore.model import DATA
 from headstay.datastore.stores import Datastores
+from headstay.netconf.limits import Limits
 from headstay.netconf.messages import Reply
 from headstay.netconf.streams import Subscription
 
@@ -74,6 +75,7 @@ class Context:
     abandoned: Collection[tuple[str, str]] = ()
     """Those of them that are cancelled when their session ends. Any other goes on to its end."""
     learned: LearnedFunction = nothing_learned
+    limits: Limits = field(default_factory=Limits)
 
     def operational_state(self) -> tuple[etree._Element, ...]:
         """Return the trees of all operational data of this moment that the requester may ask for."""

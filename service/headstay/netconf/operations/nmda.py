@@ -110,9 +110,10 @@ def _selection(context: Context, parameters: Parameters, tree: etree._Element) -
         info = [ErrorInfo("bad-element", "xpath-filter")]
         raise BadElement("subtree-filter and xpath-filter exclude each other", info=info, type=ErrorType.PROTOCOL)
     if by_subtree is not None:
-        return subtree(tree, by_subtree)
+        return subtree(tree, by_subtree, context.limits.filter_comparisons)
     if by_xpath is not None:
-        return select(tree, leaf_text(by_xpath), by_xpath.nsmap, context.datastores.model)
+        model, limits = context.datastores.model, context.limits
+        return select(tree, leaf_text(by_xpath), by_xpath.nsmap, model, limits)
     selection = Selection()
     selection.whole.add(tree)
     return selection

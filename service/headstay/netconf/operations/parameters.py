@@ -7,6 +7,7 @@ some clients send.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from lxml import etree
 
@@ -19,9 +20,13 @@ from headstay.errors import (
     InvalidValue,
     MissingElement,
     NetconfError,
+    TooBig,
     UnknownElement,
     UnknownNamespace,
 )
+
+MOST_REPEATED: Final = 100
+"""Entries of a leaf-list among the parameters; there are far fewer values that could be meant."""
 
 
 class Parameters:
@@ -52,6 +57,8 @@ class Parameters:
                 raise _unknown_namespace(child)
             if name in self._repeated:
                 self._repeated[name].append(child)
+                if len(self._repeated[name]) > MOST_REPEATED:
+                    raise TooBig(f"<{name}> stands more than {MOST_REPEATED} times", type=ErrorType.PROTOCOL)
                 continue
             if name not in allowed and name not in augmented:
                 raise unknown_element(child)

@@ -50,7 +50,7 @@ async def _reply(
         tree = shown()
         if chosen is None and tree is published:
             return _whole(tree)
-        return messages.data(filtered(tree, chosen, context.datastores.model))
+        return messages.data(filtered(tree, chosen, context.datastores.model, context.limits))
 
     # What a filter costs does not follow from the tree's size.
     return reply() if small and chosen is None else await asyncio.to_thread(reply)

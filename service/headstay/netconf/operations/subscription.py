@@ -5,6 +5,7 @@ The :interleave capability (section 6) asks for nothing but that every other ope
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -41,7 +42,7 @@ async def create_subscription(context: Context, operation: etree._Element) -> Re
     if parameters.text("stream") not in (None, streams.NAME):
         raise InvalidValue(f"the only stream is {streams.NAME}", type=ErrorType.PROTOCOL)
     start, stop = _replay(parameters, notifications.now())
-    subscription = Subscription(_accepts(context, parameters.optional("filter")), start, stop)
+    subscription = Subscription(await _accepts(context, parameters.optional("filter")), start, stop)
     return Reply(OK.body, then=partial(context.sessions.subscribe, session_id, subscription))
 
 
@@ -71,8 +72,10 @@ def _time(parameters: Parameters, name: str) -> float | None:
         raise _bad(name, f"<{name}> is no date and time of the calendar") from None
 
 
-def _accepts(context: Context, filter: etree._Element | None) -> Callable[[etree._Element], bool]:
-    wanted = None if filter is None else condition(filter, context.datastores.model, _LARGEST)
+async def _accepts(context: Context, filter: etree._Element | None) -> Callable[[etree._Element], bool]:
+    wanted = None
+    if filter is not None:  # how large it is nobody has looked yet
+        wanted = await asyncio.to_thread(condition, filter, context.datastores.model, _LARGEST, context.limits)
 
     def accepts(tree: etree._Element) -> bool:
         # Asked each time: the rules may have changed since the subscription began.
