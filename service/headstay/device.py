@@ -265,7 +265,11 @@ class _Told:
         self.of_engine(event, time)
 
     def of_datastores(self, event: DatastoreEvent) -> None:
-        """Tell of a change of a configuration, or of a confirmed commit. The cloud is told of commits only."""
+        """Tell of a change of a configuration, or of a confirmed commit. Soon: no manager's answer waits for it."""
+        asyncio.get_running_loop().call_soon(self._tell_of_datastores, event)
+
+    def _tell_of_datastores(self, event: DatastoreEvent) -> None:
+        # The cloud is told of commits only.
         with _logged():
             if not isinstance(event, ConfigChange):
                 self.notifications.publish(base_notifications.confirmed_commit(event))

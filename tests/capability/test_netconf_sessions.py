@@ -9,6 +9,7 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+from asyncssh.constants import MSG_IGNORE
 from lxml import etree
 
 from fakes_netconf import (
@@ -376,6 +377,22 @@ async def test_strong_algorithms_are(tmp_path: Path, exchange: str, cipher: str)
         options = {"kex_algs": [exchange], "encryption_algs": [cipher], "mac_algs": ["hmac-sha2-256"]}
         async with ssh_connection(server, **options) as connection:
             assert connection.get_extra_info("send_cipher") == cipher
+
+
+async def test_no_reply_costs_a_second_packet(tmp_path: Path) -> None:
+    received: list[int] = []
+
+    def note(packet_type: int, *_: object) -> None:
+        received.append(packet_type)
+
+    async with running_server(tmp_path) as server, ssh_connection(server) as connection:
+        client = await (await ssh_client(connection)).greet()
+        # asyncssh words a line for its log for each packet that belongs to no channel, empty ones among them.
+        connection.log_received_packet = note  # type: ignore[method-assign]
+        assert b"data" in etree.tostring(await client.rpc(GET_CONFIG))
+        await connection.open_session(subsystem="netconf", encoding=None)
+    assert MSG_IGNORE not in received
+    assert received  # the second channel was confirmed
 
 
 async def test_a_wrong_password_is_refused_and_logged_without_it(

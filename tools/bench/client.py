@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass
 
 import asyncssh
+from asyncssh.constants import MSG_IGNORE
+from asyncssh.packet import SSHPacketLogger
 
 from headstay.netconf.framing import Deframer, Framing, frame
 
@@ -74,6 +76,7 @@ class Session:
     async def open(cls, target: Target, options: asyncssh.SSHClientConnectionOptions) -> Session:
         """Connect, authenticate, exchange hello."""
         connection = await asyncssh.connect(target.host, target.port, options=options)
+        _leave_out_empty_messages(connection)
         inbox = Inbox()
         channel, _ = await connection.create_session(lambda: inbox, subsystem="netconf", encoding=None)
         channel.write(frame(HELLO, Framing.END_OF_MESSAGE))
@@ -101,6 +104,17 @@ class Session:
     def cipher(self) -> str:
         """The cipher in use."""
         return str(self._connection.get_extra_info("send_cipher"))
+
+
+def _leave_out_empty_messages(connection: asyncssh.SSHClientConnection) -> None:
+    """Do not send what asyncssh, and no client that people manage devices with, puts before each message."""
+    send = connection.send_packet
+
+    def send_packet(pkttype: int, *args: bytes, handler: SSHPacketLogger | None = None) -> None:
+        if pkttype != MSG_IGNORE:
+            send(pkttype, *args, handler=handler)
+
+    connection.send_packet = send_packet  # type: ignore[method-assign]  # connect() takes no class of ours
 
 
 def options_for(target: Target) -> asyncssh.SSHClientConnectionOptions:

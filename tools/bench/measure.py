@@ -159,6 +159,19 @@ async def _measure(target: Target, edit: str, effort: Effort, pids: Callable[[],
     }
 
 
+async def measure_requests(target: Target, effort: Effort) -> list[dict[str, Any]]:
+    """Measure nothing but get-config. Raises TimeoutError."""
+    results = []
+    async with asyncio.timeout(effort.limit):
+        for number in effort.sessions:
+            sessions = [await Session.open(target, options_for(target)) for _ in range(number)]
+            gets = [functools.partial(session.rpc, GET_CONFIG) for session in sessions]
+            results.append(asdict(await timed("get-config", gets, effort.gets, effort.warm_up)))
+            for session in sessions:
+                await session.end()
+    return results
+
+
 async def growth_of(open_session: Callable[[], Awaitable[Session]]) -> list[Growth]:
     """Create groups of users, more each time; what one edit has created the next one deletes."""
     session = await open_session()

@@ -28,6 +28,9 @@ How to read the result:
 - *entries* are the seconds that one edit and its commit take which create so many entries of a list, on both servers
   the groups of ietf-netconf-acm.
 
+With `--peer` one more server is measured: headstay's SSH alone, which answers each request with octets that it has in
+store. What headstay takes more than that is NETCONF.
+
 The figures are of one machine at one time: compare only what was measured side by side.
 """
 
@@ -46,9 +49,10 @@ from typing import Any
 import asyncssh
 
 from aims import aims
+from bare import running_bare
 from client import BenchError, Target
 from device import DISK, DeviceFailed, User, running_device
-from measure import Effort, measure
+from measure import Effort, measure, measure_requests
 from netconfd import EDIT as PEERS_EDIT
 from netconfd import PeerFailed, running_netconfd
 from surroundings import CHECKOUT, machine_and_commit, surroundings
@@ -106,6 +110,12 @@ def netconfd(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"server": peer.version, **found}
 
 
+def bare(arguments: argparse.Namespace, octets: int) -> dict[str, Any]:
+    """Measure the SSH library without a NETCONF server behind it."""
+    with running_bare(octets) as target:
+        return {"octets": octets, "results": asyncio.run(measure_requests(target, effort(arguments)))}
+
+
 def other(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure a server that runs already."""
     target = Target(arguments.host, arguments.port, arguments.user, asyncssh.read_private_key(arguments.key))
@@ -121,6 +131,8 @@ def other(arguments: argparse.Namespace) -> dict[str, Any]:
 def table(report: dict[str, Any]) -> str:
     """Return the result as it stands in the README."""
     parts = [machine_and_commit(report), *map(of_server, report["servers"])]
+    if report["bare"] is not None:
+        parts.append(of_bare(report["bare"]))
     if report["aims"]:
         parts.append(
             f"{'headstay against netconfd':39}{'headstay':>13}{'netconfd':>13}{'ratio':>8}{'aim':>9}\n"
@@ -133,12 +145,7 @@ def of_server(found: dict[str, Any]) -> str:
     entries = (f"{growth['entries']:>6}: {growth['seconds']:.2f} s" for growth in found["growth"])
     lines = [
         f"{found['server']}; {found['cipher']}; get-config of {found['get_config_octets']} octets\n",
-        f"{'':22}{'sessions':>9}{'count':>8}{'p50':>12}{'p95':>12}{'rate':>12}",
-        *(
-            f"{line['what']:22}{line['sessions']:>9}{line['count']:>8}"
-            f"{line['p50_ms']:>9.2f} ms{line['p95_ms']:>9.2f} ms{line['rate_per_s']:>10.0f}/s"
-            for line in found["results"]
-        ),
+        *of_results(found["results"]),
         "entries in one edit   " + "".join(entries),
     ]
     if (memory := found["memory"]) is not None:
@@ -147,6 +154,22 @@ def of_server(found: dict[str, Any]) -> str:
             f"{memory['idle_sessions']} idle sessions, of which {memory['answering']} answer"
         )
     return "\n".join(lines) + "\n"
+
+
+def of_results(results: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"{'':22}{'sessions':>9}{'count':>8}{'p50':>12}{'p95':>12}{'rate':>12}",
+        *(
+            f"{line['what']:22}{line['sessions']:>9}{line['count']:>8}"
+            f"{line['p50_ms']:>9.2f} ms{line['p95_ms']:>9.2f} ms{line['rate_per_s']:>10.0f}/s"
+            for line in results
+        ),
+    ]
+
+
+def of_bare(found: dict[str, Any]) -> str:
+    heading = f"headstay's SSH alone, with nothing behind it; replies of {found['octets']} octets\n"
+    return "\n".join([heading, *of_results(found["results"])]) + "\n"
 
 
 def of_aim(aim: dict[str, Any]) -> str:
@@ -221,6 +244,7 @@ def main() -> int:
         servers = [device(arguments) if arguments.host is None else other(arguments)]
         if arguments.peer:
             servers.append(netconfd(arguments))
+        library = bare(arguments, servers[0]["get_config_octets"]) if arguments.peer else None
     except TimeoutError:
         print(f"a server is not done after {arguments.limit} s; give less to do, or a higher --limit", file=sys.stderr)
         return 1
@@ -231,6 +255,7 @@ def main() -> int:
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         **surroundings("headstay", "asyncssh", "cryptography", "lxml", "yangson"),
         "servers": servers,
+        "bare": library,
         "aims": aims(*servers) if arguments.peer else [],
     }
     text = table(report)

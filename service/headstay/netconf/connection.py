@@ -232,7 +232,7 @@ class Connection:
     def _set_timer(self) -> None:
         due = None if self.closing.is_set() else self._deadline()
         if self._timer is not None:
-            if due is not None and self._timer.when() <= due:
+            if not self.closing.is_set() and (due is None or self._timer.when() <= due):
                 return  # it will look again then; most deadlines move with every request and never come
             self._timer.cancel()
             self._timer = None

@@ -16,6 +16,7 @@ MOST_OCTETS = 16 * 1024 * 1024
 """Octets of the largest message that is taken in, unless a server says otherwise."""
 
 _END_OF_MESSAGE = b"]]>]]>"
+_END_OF_CHUNKS = b"\n##\n"
 _LARGEST_CHUNK = 4_294_967_295
 _LONGEST_HEADER = len(f"\n#{_LARGEST_CHUNK}\n")
 # chunk = LF HASH chunk-size LF chunk-data; end-of-chunks = LF HASH HASH LF; chunk-size has no leading zero
@@ -78,7 +79,7 @@ class Deframer:
 
     def messages(self) -> Iterator[bytes]:
         """Return the complete messages that wait, as `receive` does."""
-        while (message := self._next()) is not None:
+        while self._buffer and (message := self._next()) is not None:
             yield message
 
     def _next(self) -> bytes | None:
@@ -101,6 +102,8 @@ class Deframer:
         return message
 
     def _next_chunked(self) -> bytes | None:
+        if not self._missing and not self._message and (whole := self._only_chunk()) is not None:
+            return whole
         while True:
             if self._missing:
                 data = self._take(min(self._missing, len(self._buffer)))
@@ -114,10 +117,22 @@ class Deframer:
                 return None
             size = header[1]
             if size is None:
-                self._take(len(b"\n##\n"))
+                self._take(len(_END_OF_CHUNKS))
                 return self._finish_chunked()
             self._take(len(size) + len(b"\n#\n"))
             self._start_chunk(int(size))
+
+    def _only_chunk(self) -> bytes | None:
+        """Take a message that is here from end to end in one chunk, as almost every request is."""
+        header = _HEADER.match(self._buffer)
+        if header is None or header[1] is None or int(header[1]) > self.most_octets:
+            return None
+        start, end = header.end(), header.end() + int(header[1])
+        if not self._buffer.startswith(_END_OF_CHUNKS, end):
+            return None
+        message = bytes(self._buffer[start:end])
+        del self._buffer[: end + len(_END_OF_CHUNKS)]
+        return message
 
     def _check_start_of_header(self) -> None:
         if not _START_OF_HEADER.fullmatch(self._buffer[:_LONGEST_HEADER]):

@@ -51,9 +51,8 @@ class Parameters:
         self._found: dict[str, etree._Element] = {}
         self._repeated: dict[str, list[etree._Element]] = {name: [] for name in repeated}
         for child in element:
-            name = xml.local_name(child)
-            own = ("", augmented.get(name, namespace), *((xml.NETCONF,) if name in in_base else ()))
-            if xml.namespace(child) not in own:
+            name, of = xml.local_name(child), xml.namespace(child)
+            if of and of != augmented.get(name, namespace) and not (of == xml.NETCONF and name in in_base):
                 raise _unknown_namespace(child)
             if name in self._repeated:
                 self._repeated[name].append(child)
@@ -95,8 +94,8 @@ class Parameters:
 
     def datastore(self, name: str, among: Collection[Name]) -> Name:
         """Return the datastore that <source> or <target> names. Raises a NetconfError if it is none of these."""
-        named = self.alternative(name, [datastore.value for datastore in among])
-        return Name(xml.local_name(named))
+        by_name = {datastore.value: datastore for datastore in among}
+        return by_name[xml.local_name(self.alternative(name, by_name))]
 
     def datastore_or_config(self, name: str, among: Collection[Name]) -> Name | etree._Element:
         """Return the datastore, or the <config> given in its place."""
