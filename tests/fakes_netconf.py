@@ -176,16 +176,20 @@ class MemoryChannel:
 
 
 class OnePassword:
-    """Everybody's password is the same; `keys` holds public keys by user."""
+    """Everybody's password is the same; `keys` holds public keys by user, `removed` who is a user no more."""
 
     def __init__(self) -> None:
         self.keys: dict[str, list[str]] = {}
+        self.removed: set[str] = set()
 
     async def verify_password(self, user: str, password: str) -> bool:
         return password == "right"
 
     def authorized_keys(self, user: str) -> list[str]:
         return self.keys.get(user, [])
+
+    def knows(self, user: str) -> bool:
+        return user not in self.removed
 
 
 @functools.cache

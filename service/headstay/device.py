@@ -13,7 +13,7 @@ import logging
 import resource
 import signal
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import asyncssh
@@ -149,6 +149,7 @@ class _Device:
         dhcp.tells(self._told.of_dhcp)
         public_key = host_key.made(self._state_dir / host_key.FILE_NAME)
         server = self._netconf(datastores, engine, dhcp)
+        self._told.ends_sessions_with(server.end_sessions_of)
         await server.start()
         link = asyncio.create_task(engine.run(), name="engine")
         watches = LinkWatch(engine.link_changed), ClockWatch(engine.link_changed)
@@ -236,13 +237,18 @@ class _Users:
         """The user's public keys, as OpenSSH lines."""
         return access.authorized_keys(self._datastores.read(Name.RUNNING), user)
 
+    def knows(self, user: str) -> bool:
+        """Whether there is such a user now."""
+        return access.knows(self._datastores.read(Name.RUNNING), user)
+
 
 class _Told:
-    """Who is told what happens: the sessions that subscribed, and the cloud."""
+    """Who is told what happens: the sessions that subscribed, those whose user is no more, and the cloud."""
 
     def __init__(self, notifications: Notifications) -> None:
         self.notifications = notifications
         self._early: list[tuple[dict[str, object], float]] = []
+        self._end_sessions_of: Callable[[Collection[str], int | None], None] = lambda *_: None
         self._report: Callable[[dict[str, object], float], None] = lambda *report: self._early.append(report)
 
     def reports_with(self, report: Callable[[dict[str, object], float], None]) -> None:
@@ -252,6 +258,10 @@ class _Told:
             with _logged():
                 report(body, time)
         self._early.clear()
+
+    def ends_sessions_with(self, end_sessions_of: Callable[[Collection[str], int | None], None]) -> None:
+        """Say what ends the sessions of users who are no more. While the device starts there are none."""
+        self._end_sessions_of = end_sessions_of
 
     def of_engine(self, event: Event, time: float) -> None:
         """Tell of an event of the link, which has logged it."""
@@ -265,11 +275,18 @@ class _Told:
         self.of_engine(event, time)
 
     def of_datastores(self, event: DatastoreEvent) -> None:
-        """Tell of a change of a configuration, or of a confirmed commit. Soon: no manager's answer waits for it."""
+        """End the sessions of users who are no more. Tell of the event soon: no manager's answer waits for that."""
+        with _logged():
+            if isinstance(event, ConfigChange) and event.datastore == "running":
+                self._end_removed(event)
         asyncio.get_running_loop().call_soon(self._tell_of_datastores, event)
 
+    def _end_removed(self, event: ConfigChange) -> None:
+        if users := access.removed_users(event.changes):
+            self._end_sessions_of(users, None if event.requester is None else event.requester.session_id)
+
     def _tell_of_datastores(self, event: DatastoreEvent) -> None:
-        # The cloud is told of commits only.
+        """Tell the sessions that subscribed, and of commits the cloud too."""
         with _logged():
             if not isinstance(event, ConfigChange):
                 self.notifications.publish(base_notifications.confirmed_commit(event))

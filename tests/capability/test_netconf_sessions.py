@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
@@ -19,6 +20,7 @@ from fakes_netconf import (
     RawClient,
     host_key,
     is_ok,
+    model,
     running_server,
     ssh_client,
     ssh_connection,
@@ -26,6 +28,7 @@ from fakes_netconf import (
     unix_client,
 )
 from headstay import xml
+from headstay.backend.rpcs import ABANDONED, Rpcs
 from headstay.datastore.access import Requester
 from headstay.errors import StartupError
 from headstay.netconf.login_delay import LoginDelay
@@ -137,6 +140,27 @@ async def test_what_waits_for_the_network_ends_with_its_session(tmp_path: Path, 
             elif end == "stopped":
                 await server.stop()
         await cancelled.wait()
+
+
+async def test_a_code_is_given_up_with_the_session_that_gave_it(tmp_path: Path) -> None:
+    given, given_up = asyncio.Event(), asyncio.Event()
+
+    class StalledEngine:
+        async def unbind(self, code: str) -> None:
+            given.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                given_up.set()
+
+    engine: Any = StalledEngine()
+    rpcs = Rpcs(model(), engine, engine).table()
+    async with running_server(tmp_path, rpcs=rpcs, abandoned=ABANDONED):
+        async with unix_client(tmp_path) as client:
+            await client.greet()
+            client.send(f'<rpc {NC} message-id="1"><unbind xmlns="{xml.HCM}"><code>7K3M</code></unbind></rpc>')
+            await given.wait()
+        await asyncio.wait_for(given_up.wait(), 10)
 
 
 async def test_stopping_ends_the_sessions_and_removes_the_socket(tmp_path: Path) -> None:

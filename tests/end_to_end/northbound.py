@@ -9,13 +9,13 @@ from end_to_end.processes import Device
 HCM = "urn:headstay:yang:cloud-management"
 
 
-def connected(device: Device) -> manager.Manager:
-    """Open a session over SSH as the device's first user."""
+def connected(device: Device, user: str = "admin", password: str = Device.PASSWORD) -> manager.Manager:
+    """Open a session over SSH, as the device's first user if no other is named."""
     return manager.connect(
         host="127.0.0.1",
         port=device.port,
-        username="admin",
-        password=Device.PASSWORD,
+        username=user,
+        password=password,
         hostkey_verify=False,
         allow_agent=False,
         look_for_keys=False,

@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 from ncclient import manager
 from ncclient.operations.rpc import RPCError
+from ncclient.transport import AuthenticationError
 from ncclient.xml_ import to_ele
 
 from end_to_end.northbound import HCM, configure, connected
 from end_to_end.processes import Cloud, Device, command, until
 
+BASE = "urn:ietf:params:xml:ns:netconf:base:1.0"
+SYSTEM = "urn:ietf:params:xml:ns:yang:ietf-system"
 SERIAL = "HS-E2E-0001"
 PASSWORD = "correct horse battery staple"
 
@@ -81,6 +84,20 @@ def test_nothing_in_clear(cloud: Cloud, device: Device) -> None:
     assert "ticket=" not in device.program.log
     stored = b"".join(path.read_bytes() for path in device.state_dir.glob("datastore.db*"))
     assert PASSWORD.encode() not in stored
+
+
+def test_who_is_removed_from_the_users_is_out_at_once(device: Device, session: Any) -> None:
+    system = f'<system xmlns="{SYSTEM}"><authentication>%s</authentication></system>'
+    user = f"<config>{system}</config>"
+    session.edit_config(target="running", config=user % "<user><name>kim</name><password>$0$pass</password></user>")
+    kim = connected(device, "kim", "pass")
+    assert kim.get_config("running").ok
+    gone = f'<user xmlns:nc="{BASE}" nc:operation="delete"><name>kim</name></user>'
+    session.edit_config(target="running", config=user % gone)
+    until(lambda: kim.connected, lambda connected: not connected)
+    with pytest.raises(AuthenticationError):
+        connected(device, "kim", "pass")
+    assert session.get_config("running").ok
 
 
 def test_interval_change_keeps_the_connection(cloud: Cloud, session: Any) -> None:

@@ -27,8 +27,8 @@ Rpc = Callable[[Requester, etree._Element], Awaitable[Sequence[etree._Element]]]
 """The requester and the RPC's element in, the output parameters out."""
 
 
-ABANDONED = frozenset({(xml.HCM, "test-connection")})
-"""The RPCs that wait for the network and change nothing: each ends with the session that asked for it."""
+ABANDONED = frozenset({(xml.HCM, "test-connection"), (xml.HCM, "unbind")})
+"""The RPCs that wait for the network and change nothing here: each is cancelled with the session that asked for it."""
 
 
 class Rpcs:
@@ -81,7 +81,10 @@ class Rpcs:
         return ()
 
     async def unbind(self, _requester: Requester, operation: etree._Element) -> Sequence[etree._Element]:
-        """Have the cloud unbind the device by a verification code. Raises OperationFailed or InUse, with the reason."""
+        """Have the cloud unbind the device by a verification code. Raises OperationFailed or InUse, with the reason.
+
+        Cancelling gives it up if the code has not been sent yet.
+        """
         code = self._model.rpc_input(operation).findtext(f"{{{xml.HCM}}}code") or ""
         outcome = await self._engine.unbind(code)
         if outcome.failure is not None:

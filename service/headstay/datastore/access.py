@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import enum
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +20,7 @@ from lxml import etree
 from headstay import xml
 from headstay.datastore import nacm, passwords, unseen
 from headstay.datastore.computing import computed
-from headstay.datastore.difference import difference
+from headstay.datastore.difference import Change, Edit, difference
 from headstay.datastore.model import Model
 from headstay.datastore.nacm import Permissions, Right
 from headstay.datastore.schema import SchemaNode, error_path
@@ -34,7 +35,8 @@ _EVENTS = "urn:ietf:params:xml:ns:netconf:notification:1.0"
 _ENDS_OF_REPLAY = {
     f"{{urn:ietf:params:xml:ns:netmod:notification}}{name}" for name in ("replayComplete", "notificationComplete")
 }
-_USERS = f"{{{xml.SYSTEM}}}system/{{{xml.SYSTEM}}}authentication/{{{xml.SYSTEM}}}user"
+_USER = f"{{{xml.SYSTEM}}}user"
+_USERS = f"{{{xml.SYSTEM}}}system/{{{xml.SYSTEM}}}authentication/{_USER}"
 _NAME, _PASSWORD, _KEY, _ALGORITHM, _KEY_DATA = (
     f"{{{xml.SYSTEM}}}{name}" for name in ("name", "password", "authorized-key", "algorithm", "key-data")
 )
@@ -246,6 +248,17 @@ def authorized_keys(running: etree._Element, user: str) -> tuple[str, ...]:
     if element is None:
         return ()
     return tuple(f"{key.findtext(_ALGORITHM)} {key.findtext(_KEY_DATA)}" for key in element.iterfind(_KEY))
+
+
+def knows(running: etree._Element, user: str) -> bool:
+    """Return whether there is a user of this name."""
+    return _user(running, user) is not None
+
+
+def removed_users(changes: Iterable[Change]) -> frozenset[str]:
+    """Return the names of the users who are no more after these changes."""
+    gone = (change.old for change in changes if change.edit is Edit.DELETED and change.node.tag == _USER)
+    return frozenset(user.findtext(_NAME) or "" for user in gone if user is not None)
 
 
 def first_user_access(name: str) -> etree._Element:

@@ -57,7 +57,7 @@ from headstay.engine.status import Status
 from headstay.engine.steps import Attempt
 from headstay.engine.subconnection import ServiceContext
 from headstay.engine.tls import TlsContexts
-from headstay.engine.unbind_request import ask_to_unbind
+from headstay.engine.unbind_request import Asking
 from headstay.engine.verdicts import Verdict
 from headstay.engine.websocket import CLOSE_WITHIN, close, why_closed
 from headstay.errors import WireError
@@ -113,6 +113,7 @@ class Engine:
         self._closing: set[asyncio.Task[None]] = set()  # what still closes the last main connection, or an attempt
         self._closing_channels: set[asyncio.Task[None]] = set()  # no attempt waits for these
         self._unbindings: dict[int, asyncio.Future[UnbindOutcome]] = {}  # by the number of their request
+        self._askings: dict[int, Asking] = {}  # those that go by HTTPS
         self._beside: set[asyncio.Task[None]] = set()  # what servers are asked whatever becomes of the attempt
         self._requests = 0
 
@@ -167,15 +168,22 @@ class Engine:
     async def unbind(self, code: str) -> UnbindOutcome:
         """Have the cloud unbind this device by a verification code: over the main connection, else by HTTPS.
 
-        Takes a minute at most. Cancelling it ends the waiting; what has been sent has been sent.
+        Takes a minute at most. Cancelling it gives up a code that has not been sent yet; of one that has been, the
+        answer is still heard, for some seconds in which no other can be given.
         """
         if not self._running:
             return UnbindOutcome(UnbindFailure.STOPPED)
         self._requests += 1
         outcome: asyncio.Future[UnbindOutcome] = asyncio.get_running_loop().create_future()
         self._unbindings[self._requests] = outcome
-        self._tell(inputs.UnbindRequested(self._requests, code))
-        return await outcome
+        request = self._requests
+        self._tell(inputs.UnbindRequested(request, code))
+        try:
+            return await outcome
+        except asyncio.CancelledError:
+            if (asking := self._askings.get(request)) is not None:
+                asking.give_up()
+            raise
 
     def report(self, body: dict[str, object], time: float) -> None:
         """Bring one report to the cloud: `body` as JSON, of something that happened at `time` (since the epoch).
@@ -330,7 +338,12 @@ class Engine:
     # unbinding ------------------------------------------------------------------------------------
 
     async def _unbind_beside(self, asked: AskToUnbind) -> None:
-        self._tell(await ask_to_unbind(asked, self._identity, self._contexts))
+        asking = self._askings[asked.request] = Asking(asked, self._identity, self._contexts)
+        try:
+            concluded = await asking.run()
+        finally:
+            del self._askings[asked.request]
+        self._tell(concluded)
 
     def _end_unbinding(self, request: int, outcome: UnbindOutcome) -> None:
         waiting = self._unbindings.pop(request, None)

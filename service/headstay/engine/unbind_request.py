@@ -27,12 +27,9 @@ _NO_ATTEMPT = 0
 """The machine's attempts have other numbers."""
 
 
-async def ask_to_unbind(asked: AskToUnbind, identity: Identity, contexts: TlsContexts) -> UnbindConcluded:
-    """Ask the servers in their order. Whatever goes wrong is the outcome; cancelling closes the connection."""
-    return await _Asking(asked, identity, contexts).run()
+class Asking:
+    """One request, of all servers in their order."""
 
-
-class _Asking:
     def __init__(self, asked: AskToUnbind, identity: Identity, contexts: TlsContexts) -> None:
         self._asked = asked
         self._identity = identity
@@ -40,18 +37,44 @@ class _Asking:
         self._let_in = False  # whether the present server has let the device in: the next request is the code
         self._under_way = False  # whether the code was sent and no answer has come yet
         self._failures: list[str] = []
+        self._given_up = False
+        self._work: asyncio.Task[UnbindConcluded] | None = None
 
     async def run(self) -> UnbindConcluded:
+        """Ask. Whatever goes wrong is the outcome; cancelling closes the connection."""
+        self._work = asyncio.create_task(self._ask_all())
+        try:
+            return await self._work
+        except asyncio.CancelledError:
+            if not self._given_up:
+                raise
+            return self._not_reached("nobody waits for it")
+
+    def give_up(self) -> None:
+        """Ask no further server, since nobody waits for the outcome any more. A code that may be on its way already is
+        not: what becomes of it is still heard, ANSWER_WITHIN at most.
+        """
+        self._given_up = True
+        if not self._let_in and self._work is not None:
+            self._work.cancel()
+
+    async def _ask_all(self) -> UnbindConcluded:
         try:
             async with asyncio.timeout(ALTOGETHER):
                 for server in self._asked.settings.servers:
+                    if self._given_up:
+                        break
                     outcome = await self._ask(server)
                     if outcome is not None:
                         return UnbindConcluded(self._asked.request, outcome, server)
         except TimeoutError:
             if self._under_way:
                 return UnbindConcluded(self._asked.request, UnbindOutcome(UnbindFailure.NO_ANSWER))
-            self._failures.append(f"given up after {ALTOGETHER:g} s")
+            return self._not_reached(f"given up after {ALTOGETHER:g} s")
+        return self._not_reached()
+
+    def _not_reached(self, *why: str) -> UnbindConcluded:
+        self._failures += why
         outcome = UnbindOutcome(UnbindFailure.NOT_REACHED, "; ".join(self._failures))
         return UnbindConcluded(self._asked.request, outcome)
 

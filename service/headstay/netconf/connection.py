@@ -29,6 +29,7 @@ from headstay.netconf.session import (
     Parsed,
     PeerClosed,
     Replied,
+    Revoked,
     Send,
     Session,
     Subscribed,
@@ -107,6 +108,10 @@ class Connection:
     def kill(self, termination: Termination = Termination.KILLED) -> None:
         """End the session at once."""
         self._handle(Killed(termination))
+
+    def revoke(self, reason: str, *, at_once: bool) -> None:
+        """End the session because its user is one no more; unless at once, the rpc that runs is answered first."""
+        self._handle(Killed(Termination.OTHER, reason) if at_once else Revoked(reason))
 
     @property
     def writable(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,13 @@ class NetconfServer:
     def port(self) -> int:
         """The SSH port that the server really listens on."""
         return self._ssh.port
+
+    def end_sessions_of(self, users: Collection[str], by: int | None) -> None:
+        """End the sessions of users who are no more. Those on the local socket are of the system's users, and stay.
+
+        `by` is the session that has seen to that, if one has: its reply is sent first.
+        """
+        self._ssh.end_sessions_of(users, by)
 
     async def start(self) -> None:
         """Listen on both. Raises StartupError; then it listens on neither."""

@@ -28,6 +28,8 @@ LARGE: Final = 65_536
 """Octets of a message from which on it is not parsed here: that takes milliseconds, and more the larger it is."""
 MOST_AT_ONCE: Final = 64
 """Wrong messages that are answered in one go; then all other sessions have a turn."""
+LAST_REPLY_WITHIN: Final = 2.0
+"""Seconds for which a session that has lost its right to be here is still waited for."""
 
 
 class UnexpectedInput(HeadstayError):
@@ -125,11 +127,32 @@ class Killed:
 
 
 @dataclass(frozen=True, slots=True)
+class Revoked:
+    """The session's user is one no more. It ends, but not before the rpc that runs is answered, if that is soon."""
+
+    reason: str
+    """For the log."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """The time of `deadline` may have come."""
 
 
-Input = Opened | Octets | PeerClosed | Lost | Parsed | Replied | Subscribed | Unsubscribed | Notified | Killed | Tick
+Input = (
+    Opened
+    | Octets
+    | PeerClosed
+    | Lost
+    | Parsed
+    | Replied
+    | Subscribed
+    | Unsubscribed
+    | Notified
+    | Killed
+    | Revoked
+    | Tick
+)
 
 
 # effects
@@ -186,6 +209,8 @@ class Session:
         """When the session opened, or a request or its reply last went by."""
         self._peer_closed = False
         self._subscribed = False
+        self._revoked: Revoked | None = None
+        self._last_reply_due: float | None = None
         self._opening = b""
         """The start tag of the reply to the rpc that runs."""
 
@@ -206,6 +231,8 @@ class Session:
                 return self._quiet_since + self._limits.hello_timeout
             case State.READY if self._limits.idle_timeout and not self._subscribed:
                 return self._quiet_since + self._limits.idle_timeout
+            case State.RUNNING:
+                return self._last_reply_due
         return None
 
     def handle(self, input: Input, now: float) -> list[Effect]:
@@ -253,6 +280,8 @@ class Session:
         effects = [self._answer(self._opening, input.outcome)]
         if isinstance(input.outcome, Reply) and input.outcome.ends_session:
             return [*effects, *self._end(Termination.CLOSED, "closed by its client")]
+        if self._revoked is not None:
+            return [*effects, *self._end(Termination.OTHER, self._revoked.reason)]
         return effects + self._go_on(self._deframer.messages())
 
     def _subscribe(self, _input: Subscribed, _now: float) -> list[Effect]:
@@ -271,10 +300,19 @@ class Session:
     def _kill(self, input: Killed, _now: float) -> list[Effect]:
         return self._end(input.termination, input.reason)
 
+    def _revoke(self, input: Revoked, now: float) -> list[Effect]:
+        if self._state is not State.RUNNING:
+            return self._end(Termination.OTHER, input.reason)
+        self._revoked = input
+        self._last_reply_due = now + LAST_REPLY_WITHIN
+        return []
+
     def _check_time(self, _input: Tick, now: float) -> list[Effect]:
         due = self.deadline()
         if due is None or now < due:
             return []
+        if self._revoked is not None:
+            return self._end(Termination.OTHER, self._revoked.reason)
         late = "no hello from the client in time" if self._state is State.GREETING else "idle for too long"
         return self._end(Termination.TIMEOUT, late)
 
@@ -365,6 +403,7 @@ _WHILE_OPEN: Final[Mapping[type, _Transition]] = {
     PeerClosed: Session._finish_reading,
     Lost: Session._lose,
     Killed: Session._kill,
+    Revoked: Session._revoke,
     Tick: Session._check_time,
 }
 

@@ -11,7 +11,7 @@ import errno
 import ipaddress
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -60,6 +60,7 @@ _WINDOW = 256 * 1024
 """Octets that a client may send ahead on a channel."""
 _KEEPALIVE = 60
 """Seconds between SSH keepalives; three without an answer end a connection whose client vanished."""
+_NO_USER: Final = "there is no such user any more"
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +73,9 @@ class Authenticator(Protocol):
 
     def authorized_keys(self, user: str) -> Sequence[str]:
         """The user's public keys, as OpenSSH lines."""
+
+    def knows(self, user: str) -> bool:
+        """Whether there is such a user now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,14 @@ class SshListener:
                 raise StartupError(_why_not(host, port, error)) from None
             self._servers.append(server)
 
+    def end_sessions_of(self, users: Collection[str], by: int | None) -> None:
+        """End what these users have here, who are no more. `by` is the session that has seen to that, if one has: its
+        reply is sent first.
+        """
+        for connection in list(self._doors.connections):
+            if connection.user in users:
+                connection.revoke(by)
+
     def stop_accepting(self) -> None:
         """Take no further connection."""
         for server in self._servers:
@@ -235,6 +247,24 @@ class _SshConnection(asyncssh.SSHServer):
             self._ssh.close()
             await self._ssh.wait_closed()
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the authenticated user still is one."""
+        return self.user is not None and self._doors.authenticator.knows(self.user)
+
+    def revoke(self, by: int | None) -> None:
+        """End the sessions, since the user is no more, and with them the connection; session `by` answers first."""
+        _log.warning("the user %r is no more; a connection from %s ends", self.user, self.host)
+        asks = by is not None and any(channel.session_id == by for channel in self._channels)
+        for channel in list(self._channels):
+            channel.revoke(at_once=not asks)
+        if not asks:
+            self._disconnect_unknown()
+
+    def _disconnect_unknown(self) -> None:
+        if self._ssh is not None:
+            self._ssh.disconnect(asyncssh.DISC_BY_APPLICATION, _NO_USER)
+
     # what asyncssh reports
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
@@ -281,11 +311,15 @@ class _SshConnection(asyncssh.SSHServer):
             user = self._ssh.get_extra_info("username")
             crowded = self._doors.connections_of(user) >= self._doors.limits.sessions_of_user
             self.user = user
-            if crowded:
+            if not self.is_known:  # removed while the password was being verified
+                self._disconnect_unknown()
+            elif crowded:
                 self._refuse(f"too many connections of the user {user!r}")
         self._set_idle(True)
 
     def session_requested(self) -> _SshChannel:
+        if not self.is_known:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, _NO_USER)
         refusal = self._doors.sessions.refusal(self.user or "")
         if refusal is None and len(self._channels) >= self._doors.limits.sessions_of_connection:
             refusal = "too many sessions on one connection"
@@ -300,6 +334,8 @@ class _SshConnection(asyncssh.SSHServer):
         """Note that one of the connection's channels is gone."""
         self._channels.discard(channel)
         self._set_idle(not self._channels)
+        if not self._channels and not self.is_known:
+            self._disconnect_unknown()
 
     def _refuse(self, why: str) -> None:
         _log.warning("a connection from %s is refused: %s", self.host, why)
@@ -340,11 +376,24 @@ class _SshChannel(asyncssh.SSHServerSession[bytes]):
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
         self._connection: Connection | None = None
 
+    @property
+    def session_id(self) -> int | None:
+        """The id of the NETCONF session; None where none has begun."""
+        return None if self._connection is None else self._connection.session.session_id
+
+    def revoke(self, *, at_once: bool) -> None:
+        """End the session, whose user is no more; unless at once, the rpc that runs is answered first."""
+        if self._connection is not None:
+            self._connection.revoke(_NO_USER, at_once=at_once)
+        elif self._channel is not None:
+            self._channel.close()
+
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         self._channel = chan
 
     def subsystem_requested(self, subsystem: str) -> bool:
-        return subsystem == SUBSYSTEM and self._sessions.refusal(self._ssh.user or "") is None
+        refusal = self._sessions.refusal(self._ssh.user or "")
+        return subsystem == SUBSYSTEM and refusal is None and self._ssh.is_known
 
     def session_started(self) -> None:
         if self._channel is not None and self._ssh.user is not None:

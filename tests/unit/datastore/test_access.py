@@ -8,6 +8,7 @@ from lxml import etree
 from headstay import xml
 from headstay.datastore import access, passwords
 from headstay.datastore.access import Access, Requester, Source
+from headstay.datastore.difference import difference
 from headstay.datastore.edit import edited
 from headstay.errors import AccessDenied, ErrorPath, ErrorType, InvalidValue, StartupError
 from models import config, device_model, hcm, made, text, values
@@ -249,3 +250,28 @@ def test_a_hash_of_too_many_rounds_matches_nothing() -> None:
     """Checking it would occupy the thread of passwords for minutes."""
     for rounds in (str(passwords.MOST_ROUNDS + 1), "9" * 5000, "٩٩٩٩٩٩٩٩٩", "²", "-1", ""):
         assert not passwords.hash_matches(f"$6$rounds={rounds}$salt$" + "." * 86, "x")
+
+
+AUTHENTICATION = f'<system xmlns="{xml.SYSTEM}"><authentication>%s</authentication></system>'
+
+
+@pytest.mark.parametrize(
+    ("after", "gone"),
+    [
+        ("", {"admin", "guest"}),
+        (AUTHENTICATION % "<user><name>guest</name></user>", {"admin"}),
+        (AUTHENTICATION % "<user><name>guest</name></user><user><name>admin</name></user>", set()),
+        (AUTHENTICATION % "<user><name>Guest</name></user>", {"admin", "guest"}),
+        (
+            AUTHENTICATION
+            % "<user><name>admin</name></user><user><name>guest</name></user><user><name>x</name></user>",
+            set(),
+        ),
+    ],
+)
+def test_which_users_a_change_removes(after: str, gone: set[str]) -> None:
+    tree = made(device_model(), config(after))
+    assert access.removed_users(difference(device_model().schema, running(), tree)) == gone
+    for name in ("admin", "guest"):
+        assert access.knows(running(), name)
+        assert access.knows(tree, name) == (name not in gone)

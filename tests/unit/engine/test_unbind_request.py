@@ -16,6 +16,7 @@ from headstay.engine.inputs import UnbindFailure, UnbindOutcome
 from headstay.engine.reasons import DeviceState, DownReason, State
 from headstay.engine.settings import Server
 from headstay.engine.tls import TlsContexts
+from headstay.engine.unbind_request import Asking
 from headstay.wire import AUTHENTICATE_PATH, REGISTER_PATH, UNBIND_PATH, messages
 from unit.engine.conftest import IDENTITY
 
@@ -30,7 +31,7 @@ def answering(cloud: FakeCloud, result: str) -> None:
 
 async def asked(lab, *clouds: FakeCloud, **more: object):
     settings = lab.settings(*clouds, **more)
-    return await unbind_request.ask_to_unbind(AskToUnbind(3, CODE, settings), IDENTITY, TlsContexts())
+    return await Asking(AskToUnbind(3, CODE, settings), IDENTITY, TlsContexts()).run()
 
 
 async def test_one_connection_authenticates_and_brings_the_code(lab) -> None:
@@ -134,6 +135,57 @@ async def test_all_of_it_has_an_end(lab, monkeypatch) -> None:
         await cloud.all_closed()
 
 
+def silent(cloud: FakeCloud, reached: asyncio.Event) -> None:
+    """Let a cloud accept connections, and answer nothing at all."""
+
+    async def read_only(reader, writer):
+        reached.set()
+        await reader.read()
+        return False
+
+    cloud._serve = read_only
+
+
+async def test_giving_up_before_the_code_is_sent_ends_it_at_once(lab) -> None:
+    async with lab.cloud() as first, lab.cloud(host="localhost") as second:
+        reached = asyncio.Event()
+        silent(first, reached)
+        asking = Asking(AskToUnbind(3, CODE, lab.settings(first, second)), IDENTITY, TlsContexts())
+        work = asyncio.create_task(asking.run())
+        async with asyncio.timeout(10):
+            await reached.wait()
+        asking.give_up()
+        concluded = await work
+        assert (concluded.request, concluded.outcome.failure) == (3, UnbindFailure.NOT_REACHED)
+        assert second.accepted == 0
+        await first.all_closed()
+
+
+async def test_giving_up_after_that_still_hears_the_answer_and_asks_no_other_server(lab) -> None:
+    async with lab.cloud() as first, lab.cloud(host="localhost") as second:
+        reached, answer = asyncio.Event(), asyncio.Event()
+        serve = first._serve
+
+        async def slow(reader, writer):
+            if first.requests and first.requests[-1][1] == AUTHENTICATE_PATH:
+                reached.set()
+                await answer.wait()
+            return await serve(reader, writer)
+
+        first._serve = slow
+        answering(first, "unbound")
+        asking = Asking(AskToUnbind(3, CODE, lab.settings(first, second)), IDENTITY, TlsContexts())
+        work = asyncio.create_task(asking.run())
+        async with asyncio.timeout(10):
+            await reached.wait()
+        while not asking._let_in:  # noqa: ASYNC110 - the device takes in what the cloud has answered before
+            await asyncio.sleep(0)
+        asking.give_up()
+        answer.set()
+        assert (await work).outcome == UnbindOutcome()
+        assert second.accepted == 0
+
+
 # the engine -----------------------------------------------------------------------------------------
 
 
@@ -213,3 +265,24 @@ async def test_whoever_stops_waiting_disturbs_nothing(lab) -> None:
         await peer.send(messages.UnbindResult("expired-code"))
         assert (await again).failure is UnbindFailure.EXPIRED_CODE
         assert device.connection.state is State.ESTABLISHED
+
+
+async def test_who_gives_up_before_the_code_is_sent_is_in_nobodys_way(lab) -> None:
+    async with lab.cloud() as cloud:
+        cloud.answers[REGISTER_PATH] = lambda _: refused("not-allowed")
+        device = lab.device(lab.settings(cloud))
+        await device.until(FAILED)
+        serve, reached = cloud._serve, asyncio.Event()
+        silent(cloud, reached)
+        first = asyncio.create_task(device.engine.unbind(CODE))
+        async with asyncio.timeout(10):
+            await reached.wait()
+        assert (await device.engine.unbind(CODE)).failure is UnbindFailure.UNDER_WAY
+        first.cancel()
+        await asyncio.wait([first])
+        cloud._serve = serve
+        answering(cloud, "unbound")
+        async with asyncio.timeout(10):
+            while (outcome := await device.engine.unbind(CODE)).failure is UnbindFailure.UNDER_WAY:  # noqa: ASYNC110
+                await asyncio.sleep(0)  # what was given up is being put away
+        assert outcome == UnbindOutcome()

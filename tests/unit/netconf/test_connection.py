@@ -148,6 +148,20 @@ async def test_an_operation_outlives_its_session_and_only_then_the_session_has_e
     assert len(stage.ended) == 1
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_session_whose_user_is_no_more_ends_at_once_or_with_its_reply(at_once: bool) -> None:
+    stage = Stage()
+    await stage.ask(GET + GET)
+    stage.connection.revoke("removed", at_once=at_once)
+    assert stage.channel.told == (["close"] if at_once else [])
+    await stage.finish()
+    assert len(stage.replies()) == (0 if at_once else 1)
+    assert stage.channel.told == ["close"]
+    assert stage.connection.session.termination is Termination.OTHER
+    assert (stage.running, stage.ended) == ([], [stage.connection])
+    stage.connection.lost()
+
+
 async def test_a_killed_session_that_does_not_read_ends_all_the_same() -> None:
     stage = Stage()
     await stage.ask()

@@ -17,6 +17,7 @@ from headstay.netconf.limits import Limits
 from headstay.netconf.messages import OK, Reply, read_message
 from headstay.netconf.session import (
     LARGE,
+    LAST_REPLY_WITHIN,
     MOST_AT_ONCE,
     TRANSITIONS,
     CloseTransport,
@@ -32,6 +33,7 @@ from headstay.netconf.session import (
     Parsed,
     PeerClosed,
     Replied,
+    Revoked,
     Send,
     Session,
     State,
@@ -406,6 +408,36 @@ def test_killed_while_an_rpc_runs() -> None:
     assert talk.replied() == []
 
 
+def test_a_session_whose_user_is_no_more_answers_what_runs_and_begins_nothing_more() -> None:
+    talk = Talk()
+    talk.say(GET, GET)
+    assert talk.session.handle(Revoked("removed"), 100) == []
+    assert talk.session.deadline() == 100 + LAST_REPLY_WITHIN
+    assert talk.session.handle(Tick(), 101.9) == []
+    reply, close = talk.replied()
+    assert talk.read(reply).get("message-id") == "1"
+    assert close == CloseTransport("removed")
+    assert talk.session.termination is Termination.OTHER
+
+
+def test_its_reply_is_not_waited_for_any_longer_than_that() -> None:
+    talk = Talk()
+    talk.say(GET)
+    talk.session.handle(Revoked("removed"), 100)
+    assert talk.session.handle(Tick(), 102) == [CloseTransport("removed")]
+    assert talk.session.termination is Termination.OTHER
+    assert talk.replied() == []
+
+
+@pytest.mark.parametrize("message", [b"", LARGE_GET], ids=["ready", "parsing"])
+def test_without_an_rpc_that_runs_it_ends_at_once(message: bytes) -> None:
+    talk = Talk()
+    if message:
+        talk.say(message)
+    assert talk.session.handle(Revoked("removed"), 0) == [CloseTransport("removed")]
+    assert talk.session.termination is Termination.OTHER
+
+
 def test_a_lost_transport_gets_nothing_more() -> None:
     talk = Talk()
     talk.say(GET)
@@ -446,6 +478,7 @@ INPUTS: dict[type, Input] = {
     Parsed: Parsed(read_message(GET, 1000)),
     Replied: Replied(OK),
     Killed: Killed(),
+    Revoked: Revoked("removed"),
     Subscribed: Subscribed(),
     Notified: Notified(b"<notification/>"),
     Tick: Tick(),
@@ -454,6 +487,7 @@ INPUTS: dict[type, Input] = {
 STEPS = st.lists(
     st.one_of(
         st.sampled_from([Opened(), PeerClosed(), Lost(), Replied(OK), Replied(DataExists("x")), Killed(), Tick()]),
+        st.just(Revoked("removed")),
         st.sampled_from([Subscribed(), Notified(b"<notification/>")]),
         st.sampled_from([Parsed(read_message(GET, 1000)), Parsed(read_message(b"<x/>", 1000))]),
         st.binary(max_size=20).map(Octets),
