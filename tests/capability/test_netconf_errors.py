@@ -303,6 +303,40 @@ async def test_several_errors_stand_in_one_reply(client: RawClient) -> None:
     ]
 
 
+async def test_every_constraint_that_is_broken_is_named(client: RawClient) -> None:
+    content = (
+        "<server><domain>cloud.example</domain></server><backup-server><domain>cloud.example</domain></backup-server>"
+        "<switchback><hold-down>60</hold-down></switchback>"
+        "<address-family>ipv6</address-family><source-address>192.0.2.1</source-address>"
+    )
+    config = f'<config><cloud-management xmlns="{xml.HCM}">{content}</cloud-management></config>'
+    broken = [
+        Told(
+            "application operation-failed",
+            app_tag="duplicate-server",
+            path=f"{TOP}/hcm:backup-server[hcm:domain='cloud.example']",
+        ),
+        Told("application operation-failed", app_tag="address-family-mismatch", path=f"{TOP}/hcm:source-address"),
+        Told("application operation-failed", app_tag="hold-down-mismatch", path=f"{TOP}/hcm:switchback"),
+    ]
+    edit = "<edit-config><target><{}/></target>{}{}</edit-config>"
+    assert is_ok(await client.rpc(edit.format("candidate", "", config)))
+    for operation in (
+        "<validate><source><candidate/></source></validate>",
+        "<commit/>",
+        edit.format("running", "", config),
+        f"<copy-config><target><running/></target><source>{config}</source></copy-config>",
+    ):
+        found = told(await client.rpc(operation))
+        assert sorted(found, key=str) == sorted(broken, key=str), operation
+    # What is wrong with the edit itself stands before that.
+    options = "<error-option>continue-on-error</error-option>"
+    wrong = config.replace("<switchback>", "<enabled>frob</enabled><switchback>")
+    first, *others = told(await client.rpc(edit.format("running", options, wrong)))
+    assert first == Told("application invalid-value", path=f"{TOP}/hcm:enabled")
+    assert sorted(others, key=str) == sorted(broken, key=str)
+
+
 async def test_what_another_session_holds(tmp_path: Path) -> None:
     async with running_server(tmp_path), unix_client(tmp_path) as holder, unix_client(tmp_path) as other:
         await holder.greet()

@@ -286,6 +286,24 @@ COPY = "<copy-config><target><{}/></target><source><{}/></source></copy-config>"
 HIDDEN = rule("/hcm:cloud-management/hcm:server/hcm:password", "read", "deny")
 
 
+async def test_how_much_is_wrong_where_one_may_not_look_is_not_told(tmp_path: Path) -> None:
+    hidden = [rule(f"/hcm:cloud-management/hcm:{name}", "read", "deny") for name in ("switchback", "source-address")]
+    faults = (
+        "<backup-server><domain>cloud.example</domain></backup-server><switchback><hold-down>60</hold-down></switchback>"
+        "<address-family>ipv6</address-family><source-address>192.0.2.1</source-address>"
+    )
+    stores = datastores(*hidden)
+    config = etree.fromstring(f'<config><cloud-management xmlns="{xml.HCM}">{faults}</cloud-management></config>')
+    await stores.edit(Requester("admin", 77, Source.DIRECT), CANDIDATE, config, EditOptions())
+    async with session(tmp_path, stores) as guest:
+        reply = await guest.rpc("<validate><source><candidate/></source></validate>")
+        paths = [error.findtext(f"{{{xml.NETCONF}}}error-path") for error in reply]
+        assert sorted(paths, key=str) == [
+            "/hcm:cloud-management/hcm:backup-server[hcm:domain='cloud.example']",
+            None,
+        ]
+
+
 async def test_a_copy_leaves_out_what_is_hidden(tmp_path: Path) -> None:
     stores = datastores(HIDDEN, rule("/"), with_startup=True)
     async with session(tmp_path, stores) as client:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 
 import pytest
@@ -19,7 +19,7 @@ from headstay.datastore.edit import edit
 from headstay.datastore.model import Model
 from headstay.datastore.modules import ModuleUse, module_directories
 from headstay.datastore.schema import SchemaNode
-from headstay.errors import NetconfError
+from headstay.errors import NetconfError, RpcErrors
 from models import TEST_YANG, config, device_model, hcm, made, rules, test_model
 from strategies import configurations, edits
 
@@ -33,20 +33,26 @@ def rules_model() -> Model:
 
 
 def judgement(model: Model, tree: etree._Element) -> str:
+    return judged(lambda: model.validate(tree))
+
+
+def judged(validate: Callable[[], None]) -> str:
     try:
-        model.validate(tree)
+        validate()
     except NetconfError as error:
-        return f"{error.tag} {error.app_tag} {error.path} {error.message}"
+        return told(error)
+    except RpcErrors as found:
+        return "; ".join(map(told, found.errors))
     return "valid"
 
 
+def told(error: NetconfError) -> str:
+    return f"{error.tag} {error.app_tag} {error.path} {error.message}"
+
+
 def check(model: Model, old: etree._Element, new: etree._Element) -> None:
-    try:
-        model.validate_changes(new, difference(model.schema, old, new))
-        found = "valid"
-    except NetconfError as error:
-        found = f"{error.tag} {error.app_tag} {error.path} {error.message}"
-    assert found == judgement(model, new)
+    changes = difference(model.schema, old, new)
+    assert judged(lambda: model.validate_changes(new, changes)) == judgement(model, new)
 
 
 @settings(deadline=None)

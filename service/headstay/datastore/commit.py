@@ -51,7 +51,7 @@ async def bring_into_force(
     """Run the transaction. Returns what changed; nothing has been installed if that is empty.
 
     `install` saves the new tree durably and makes it running; if it raises, nothing has changed. The caller holds the
-    commit turn. Raises a NetconfError when the model, the backend or the disk refuses.
+    commit turn. Raises a NetconfError, or RpcErrors, when the model, the backend or the disk refuses.
     """
     changes = await computed(functools.partial(difference, model.schema, old, new), old, new)
     agree = functools.partial(_agree, model, backend, old, new, changes)

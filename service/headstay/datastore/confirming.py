@@ -50,7 +50,10 @@ class Confirming:
         self._set_timer()
 
     async def take(self, input: Input) -> None:
-        """Take in an input and do what follows, in the caller's turn. Raises a NetconfError; then nothing changed."""
+        """Take in an input and do what follows, in the caller's turn.
+
+        Raises a NetconfError or RpcErrors; then nothing changed.
+        """
         for effect in self.procedure.handle(input, self._clock()):
             if isinstance(effect, Tell):
                 _log.info("confirmed commit: %s", effect.event.confirm_event.value)

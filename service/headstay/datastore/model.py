@@ -8,6 +8,7 @@ they are added first.
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ from headstay.errors import (
     InvalidValue,
     NetconfError,
     OperationFailed,
+    RpcErrors,
     StartupError,
     UnknownElement,
 )
@@ -42,6 +44,8 @@ from headstay.errors import (
 DATA = f"{{{xml.NETCONF}}}data"
 """The tag of every tree's root."""
 RPC = f"{{{xml.NETCONF}}}rpc"
+MOST_VIOLATIONS = 100
+"""Violations of the model that are told of at once."""
 
 _KINDS: tuple[tuple[type[Any], Kind], ...] = (
     (yang.ContainerNode, Kind.CONTAINER),
@@ -107,19 +111,15 @@ class Model:
     def validate(self, tree: etree._Element) -> None:
         """Check a canonical configuration tree against every constraint of the model (RFC 7950 section 8.1).
 
-        Raises a NetconfError that names the first violation.
+        Raises a NetconfError that names the violation, or RpcErrors if there are several: the first one, and those that
+        were found beside it, MOST_VIOLATIONS at most.
         """
         data = self._object(self.schema, tree)
         instance = RootNode(data, self._library.schema, self._library.schema_data, data.timestamp)
-        try:
-            instance.add_defaults(ContentType.config).validate(ValidationScope.all, ContentType.config)
-        except yang_errors.ValidationError as error:
-            raise self._violation(error, self.schema, tree) from None
-        except TypeError:
-            # The library stumbles over its own message when a mandatory choice has nothing.
-            if (missing := self._missing_choice(instance, tree)) is None:
-                raise
-            raise missing from None
+        complete = instance.add_defaults(ContentType.config)
+        if (failure := _failure(complete)) is not None:
+            errors = tuple(itertools.islice(self._violations(complete, failure, tree), MOST_VIOLATIONS))
+            raise errors[0] if len(errors) == 1 else RpcErrors(errors)
 
     def validate_changes(self, tree: etree._Element, changes: Iterable[Change]) -> None:
         """Judge as `validate` does a tree that these are all the changes to from a valid one.
@@ -256,6 +256,38 @@ class Model:
 
     # errors
 
+    def _violations(self, instance: InstanceNode, failure: Any, tree: etree._Element) -> Iterator[NetconfError]:
+        """Yield what is wrong within an instance of which the library has told one failure, that one first.
+
+        Each part is judged where it stands, so whatever is found is wrong in the tree as it is. Nothing is looked for
+        below what lacks something or has too much: that may be moot. Costs about one validation of the whole.
+        """
+        at: Any = failure.instance.path if isinstance(failure, yang_errors.ValidationError) else None
+        found = at == instance.path
+        if found:
+            yield self._told(failure, instance, tree)
+            if isinstance(failure, yang_errors.SchemaError):
+                return
+        known_right = at is not None and not found  # the parts before the one that the failure is in
+        for part in _below(instance):
+            if known_right and part.path != at[: len(part.path)]:
+                continue
+            below = failure if known_right else _failure(part)
+            known_right = False
+            if below is not None:
+                found = True
+                yield from self._violations(part, below, tree)
+        if not found:
+            yield self._told(failure, instance, tree)
+
+    def _told(self, failure: Exception, instance: InstanceNode, tree: etree._Element) -> NetconfError:
+        if isinstance(failure, yang_errors.ValidationError):
+            return self._violation(failure, self.schema, tree)
+        # The library stumbles over its own message when a mandatory choice has nothing.
+        if (missing := self._missing_choice(instance, tree)) is None:
+            raise failure
+        return missing
+
     def _violation(self, error: Any, root: SchemaNode, tree: etree._Element) -> NetconfError:
         """Turn the library's validation error into the one that RFC 7950 section 15 asks for."""
         node, element = self._locate(root, tree, error.instance.path)
@@ -365,3 +397,19 @@ def _yang_library(modules: Sequence[Module]) -> str:
         for module in modules
     ]
     return json.dumps({"ietf-yang-library:modules-state": {"module-set-id": "headstay", "module": described}})
+
+
+def _failure(instance: InstanceNode) -> Exception | None:
+    """Return what the library has against an instance and all that is in it; None if nothing."""
+    try:
+        instance.validate(ValidationScope.all, ContentType.config)
+    except (yang_errors.ValidationError, TypeError) as error:
+        return error
+    return None
+
+
+def _below(instance: InstanceNode) -> Iterator[InstanceNode]:
+    if isinstance(instance.value, ArrayValue):
+        yield from instance
+    elif isinstance(instance.value, ObjectValue):
+        yield from (instance[name] for name in instance)

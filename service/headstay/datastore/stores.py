@@ -154,8 +154,9 @@ class Datastores:
             await self.access.authorize_changes(requester, self._running, old, outcome.tree)
             try:
                 await self._carry_out(requester, target, outcome.tree, options)
-            except NetconfError as error:
-                raise RpcErrors((*outcome.errors, error)) if outcome.errors else error from None
+            except (NetconfError, RpcErrors) as error:
+                found = error.errors if isinstance(error, RpcErrors) else (error,)
+                raise RpcErrors((*outcome.errors, *found)) if outcome.errors else error from None
             if outcome.errors:
                 raise RpcErrors(outcome.errors)
 
@@ -209,7 +210,9 @@ class Datastores:
 
     async def commit(self, requester: Requester, request: CommitRequest = CommitRequest()) -> None:  # noqa: B008 - frozen
         """Make the candidate the running configuration, for good or until it is undone (RFC 6241 sections 8.3.4.1 and
-        8.4). Durable when this returns. Raises NetconfError; then nothing changed, and what was pending still is.
+        8.4). Durable when this returns.
+
+        Raises NetconfError or RpcErrors; then nothing changed, and what was pending still is.
         """
         async with self._turn:
             self._unlocked_for(requester, Name.RUNNING)

@@ -7,7 +7,7 @@ do not stand here: they come in through the context.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from typing import Final
 
 from lxml import etree
@@ -93,7 +93,17 @@ async def execute(context: Context, operation: etree._Element) -> Reply:
     except NetconfError as error:
         raise datastores.concealed(requester, error) from None
     except RpcErrors as found:
-        raise RpcErrors(datastores.concealed(requester, error) for error in found.errors) from None
+        raise RpcErrors(_concealed(context, found.errors)) from None
+
+
+def _concealed(context: Context, errors: Sequence[NetconfError]) -> Iterator[NetconfError]:
+    """Yield the errors as they may be told. How many things are wrong where the requester may not look is not told."""
+    concealed = False
+    for error in errors:
+        told = context.datastores.concealed(context.requester, error)
+        if told is error or not concealed:
+            yield told
+        concealed |= told is not error
 
 
 def _model_rpc(context: Context, name: tuple[str, str]) -> Operation | None:
