@@ -79,7 +79,7 @@ class ScriptedServer:
 
     def _write(self, **script: object) -> None:
         aside = self._script.with_suffix(".new")
-        aside.write_text(json.dumps({"lease": 10, **script}))
+        aside.write_text(json.dumps({"lease": 10, "renew": 2, "rebind": 4, **script}))
         aside.replace(self._script)
 
 
@@ -115,7 +115,7 @@ class Client:
         raise NotImplementedError
 
     def renew(self) -> None:
-        """Renew the lease soon."""
+        """Renew the lease now, if it is not renewed soon anyhow."""
 
     def release(self) -> None:
         """Give the lease back. No renewal may be due meanwhile."""
