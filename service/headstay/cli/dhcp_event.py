@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from headstay.dhcp.event import LeaseEvent
 
 _TIME_LIMIT = 3.0
-"""Seconds that a daemon which does not answer may hold a DHCP client up."""
+"""Seconds that a daemon which does not answer, or slowly, may hold a DHCP client up in all.
+
+dhcpcd calls its hook twice while it releases a lease, and `dhcpcd -k` waits ten seconds for both.
+"""
 _HOOKED = ("udhcpc", "dhclient", "dhcpcd", "networkmanager")
 _MOST_DOMAIN, _MOST_PASSWORD = 255, 16384
 """Characters that the RPC takes. What is longer is no value either way, and stays too long when it is cut."""
@@ -74,7 +77,7 @@ def _tell(event: LeaseEvent, socket: Path) -> None:
     except OSError as error:
         _complain(f"the event cannot be left in {socket.parent}: {error.strerror}")
     try:
-        with LocalSession(socket, _TIME_LIMIT) as session:
+        with LocalSession(socket, altogether=_TIME_LIMIT) as session:
             session.rpc(_update(event))
     except HeadstayError as error:
         kept = "; it finds the event when it starts" if left is not None else ""

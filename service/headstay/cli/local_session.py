@@ -1,14 +1,16 @@
 """A NETCONF session on the device's local socket, for the local commands: there is one northbound, not two.
 
-Speaks base:1.1, one request at a time, with a time limit on each. Knows no command.
+Speaks base:1.1, one request at a time, with a time limit on each and, if need be, on all together. Knows no command.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import socket
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 
 from lxml import etree
@@ -51,14 +53,15 @@ def state_directory(config: Path | None, state_dir: Path | None) -> Path:
 class LocalSession:
     """An open session; use it as a context manager."""
 
-    def __init__(self, path: Path, time_limit: float = _TIME_LIMIT) -> None:
+    def __init__(self, path: Path, time_limit: float = _TIME_LIMIT, altogether: float = math.inf) -> None:
         """Connect and exchange hello. Raises CommandError that says what to do.
 
-        `time_limit` is how many seconds each answer may take.
+        `time_limit` is how many seconds each answer may take, `altogether` how many all of them, from now on.
         """
+        self._time_limit = time_limit
+        self._end = monotonic() + altogether
         self._deframer = Deframer()
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(time_limit)
         try:
             self._socket.connect(str(path))
             self._send(_HELLO)
@@ -106,6 +109,8 @@ class LocalSession:
         return reply
 
     def _send(self, message: bytes) -> None:
+        self._answer_by = min(monotonic() + self._time_limit, self._end)
+        self._wait_no_longer()
         self._socket.sendall(frame(message, self._deframer.framing))
 
     def _receive(self) -> etree._Element:
@@ -115,12 +120,20 @@ class LocalSession:
                 message = next(messages, None)
                 if message is not None:
                     return xml.parse(message)
+                self._wait_no_longer()
                 octets = self._socket.recv(65536)
                 if not octets:
                     raise _Closed("the daemon closed the session")
                 messages = self._deframer.receive(octets)
             except (FramingError, xml.XmlError) as error:
                 raise CommandError(f"the daemon's answer cannot be read: {error}") from None
+
+    def _wait_no_longer(self) -> None:
+        """Limit what the socket does next to the time that is left. Raises TimeoutError."""
+        left = self._answer_by - monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
 
 
 class _Closed(CommandError):

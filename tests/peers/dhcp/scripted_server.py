@@ -1,7 +1,8 @@
 """A DHCP server that does what no good one does: leases of seconds, values of 300 octets, silence.
 
 Run it in the server's namespace with a JSON file that says what to do, read anew for each message:
-{"options": {"253": "hex"}, "lease": seconds, "silent": bool}. RFC 2131 as far as one client on one cable needs it.
+{"options": {"253": "hex"}, "lease": seconds, "renew": seconds, "rebind": seconds, "silent": bool}.
+RFC 2131 as far as one client on one cable needs it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ SERVER = ipaddress.IPv4Address("192.0.2.1").packed
 CLIENT = ipaddress.IPv4Address("192.0.2.77").packed
 MASK = ipaddress.IPv4Address("255.255.255.0").packed
 COOKIE = b"\x63\x82\x53\x63"
+TIMES = {51: "lease", 58: "renew", 59: "rebind"}
 DISCOVER, OFFER, REQUEST, ACK = 1, 2, 3, 5
 
 
@@ -42,12 +44,11 @@ def written(code: int, value: bytes) -> bytes:
 def answer(request: bytes, kind: int, script: dict[str, object]) -> bytes:
     """Return the answer to a request."""
     fixed = b"\x02" + request[1:4] + request[4:8] + request[8:12] + bytes(4) + CLIENT + SERVER + bytes(4)
-    lease = script["lease"]
     options = script["options"]
-    assert isinstance(lease, int)
     assert isinstance(options, dict)
     given = b"".join(written(int(code), bytes.fromhex(value)) for code, value in options.items())
-    standard = written(53, bytes([kind])) + written(54, SERVER) + written(51, struct.pack("!I", lease))
+    times = b"".join(written(code, struct.pack("!I", script[name])) for code, name in TIMES.items())
+    standard = written(53, bytes([kind])) + written(54, SERVER) + times
     return fixed + request[28:44] + bytes(192) + COOKIE + standard + written(1, MASK) + given + b"\xff"
 
 

@@ -1,4 +1,4 @@
-"""A session on the local socket: what a person reads when there is none to be had."""
+"""A session on the local socket: what a person reads when there is none to be had, and how long it can take."""
 
 from __future__ import annotations
 
@@ -11,10 +11,44 @@ from pathlib import Path
 
 import pytest
 
+from headstay import xml
+from headstay.cli import local_session
 from headstay.cli.local_session import LocalSession
 from headstay.errors import CommandError
+from headstay.netconf.framing import Framing, frame
 
 REFUSED = "refused the session or is too busy"
+HELLO = frame(xml.serialise(xml.element(f"{{{xml.NETCONF}}}hello")), Framing.END_OF_MESSAGE)
+
+
+class Clock:
+    """A clock that only the daemon of a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(local_session, "monotonic", clock)
+    return clock
+
+
+def gives_up(connection: socket.socket) -> bool:
+    """Tell whether the other side closes by itself, long before it would if only the kernel looked at the time."""
+    connection.settimeout(5)
+    try:
+        while connection.recv(65536):
+            pass
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        pass  # so the kernel says it where something lay unread
+    return True
 
 
 @contextmanager
@@ -65,3 +99,38 @@ def test_a_daemon_that_lets_nobody_wait(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_no_daemon(tmp_path: Path) -> None:
     assert "no daemon answers" in advice(tmp_path / "netconf.sock")
+
+
+def test_an_answer_in_drops(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "netconf.sock"
+    gave_up = []
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        clock.now += 61
+        connection.sendall(HELLO[:10])
+        gave_up.append(gives_up(connection))
+
+    with daemon(path, answer), pytest.raises(CommandError, match="does not answer"):
+        LocalSession(path, 60)
+    assert gave_up == [True]
+
+
+def test_answers_that_take_too_long_altogether(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "netconf.sock"
+    gave_up = []
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        clock.now += 2  # in time
+        connection.sendall(HELLO)
+        connection.recv(65536)
+        clock.now += 2  # in time for one answer, and yet too late
+        connection.sendall(b"\n#1\n<")
+        gave_up.append(gives_up(connection))
+
+    get = xml.element(f"{{{xml.NETCONF}}}get")
+    too_late = pytest.raises(CommandError, match="before it answered")
+    with daemon(path, answer), LocalSession(path, 60, altogether=3) as session, too_late:
+        session.rpc(get)
+    assert gave_up == [True]
