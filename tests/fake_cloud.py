@@ -157,6 +157,13 @@ class Peer:
         self.protocol.send_close(code)
         await self.flush()
 
+    async def flood(self, octets: bytes) -> None:
+        """Send frames, as many as the connection takes, without end."""
+        while True:
+            self.writer.write(octets)
+            await self.writer.drain()
+            await asyncio.sleep(0)
+
     def drop(self) -> None:
         """Cut the connection."""
         self.writer.transport.abort()

@@ -15,7 +15,8 @@ from headstay.engine import inputs
 from headstay.engine.actions import SetIntervals, SetServers, actions_between
 from headstay.engine.effects import Authenticate, Connect, Disconnect, Handshake, Register, Resolve
 from headstay.engine.inputs import Failure, UnbindOutcome
-from headstay.engine.machine import TRANSITIONS, Machine, UnexpectedInput
+from headstay.engine.link import UnexpectedInput
+from headstay.engine.machine import TRANSITIONS, Machine
 from headstay.engine.reasons import DeviceState, FailureReason, State
 from headstay.engine.settings import AddressFamily, Role, Server, Service, Settings, Source, Tls
 from headstay.engine.stages import STATE_OF

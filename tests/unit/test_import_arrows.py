@@ -112,7 +112,6 @@ TELLS_THE_TIME = {"now", "today", "utcnow"}
 """Methods of datetime's classes that read the clock."""
 RECORDS: Mapping[str, frozenset[str]] = {
     "headstay.engine.instant": frozenset({"Instant"}),
-    "headstay.cloud.registry": frozenset({"Device", "fold"}),
     "headstay.datastore.access": frozenset({"Requester"}),
 }
 """Shells beside whose code stands what cores are handed -> the names that a core may import from there."""

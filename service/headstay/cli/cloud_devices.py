@@ -24,7 +24,8 @@ from headstay.cloud.administration import (
     SocketAdministration,
 )
 from headstay.cloud.configuration import load
-from headstay.cloud.registry import Registry, RegistryUnavailable, is_serial
+from headstay.cloud.devices import is_serial
+from headstay.cloud.registry import Registry, RegistryUnavailable
 from headstay.cloud.state import StateDirectory
 from headstay.errors import CommandError, WireError
 from headstay.wire.scram import Verifier, verifier_of

@@ -24,7 +24,8 @@ import msgspec
 from aiohttp import web
 
 from headstay.cloud.codes import CODE_OCTETS, LONGEST_LIFE, SHORTEST_LIFE, code_of
-from headstay.cloud.registry import Device, Registry, RegistryUnavailable, fold
+from headstay.cloud.devices import Device, fold
+from headstay.cloud.registry import Registry, RegistryUnavailable
 from headstay.errors import CommandError, WireError
 from headstay.wire.messages import Body, decode_body, encode
 from headstay.wire.scram import Verifier

@@ -22,9 +22,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from headstay.cloud.devices import Device, fold
 from headstay.cloud.grants import Grants
 from headstay.cloud.limits import Failures, Limits, Places, origin_of
-from headstay.cloud.registry import Device, fold
 from headstay.errors import WireError
 from headstay.wire.messages import (
     CERTIFICATE,

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 from aiohttp import WSCloseCode
 
+from headstay.cloud.devices import Online
 from headstay.cloud.grants import Grants
 from headstay.cloud.limits import Failures, Limits
 from headstay.cloud.links import Link
-from headstay.cloud.registry import Online, Registry, RegistryUnavailable
+from headstay.cloud.registry import Registry, RegistryUnavailable
 from headstay.cloud.sessions import (
     CLOSED_BY_SERVER,
     Arrived,

@@ -17,9 +17,10 @@ from aiohttp import web
 from headstay.cloud.authentication import NOT_ALLOWED, UNKNOWN_SERIAL, Authentication, Peer
 from headstay.cloud.certificates import common_name
 from headstay.cloud.connections import SUBCONNECTION_PATH, Connections, Main, MainTicket, Sources
+from headstay.cloud.devices import Device, fold
 from headstay.cloud.limits import Limits
 from headstay.cloud.links import Link, socket_for
-from headstay.cloud.registry import Device, Registry, RegistryUnavailable, fold
+from headstay.cloud.registry import Registry, RegistryUnavailable
 from headstay.cloud.sessions import Holder
 from headstay.errors import WireError
 from headstay.wire import (

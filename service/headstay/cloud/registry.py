@@ -1,36 +1,31 @@
 """The registry: which serial numbers were added, with which password verifier, and what is durable about them.
 
-Owns the database: its tables, its version, and every statement. Knows no socket and no session. Written with
-SQLAlchemy's own constructs only, so that it suits PostgreSQL too; what SQLite alone needs stands in `_prepare_sqlite`.
-Every time is UTC and an argument. A serial is compared folded (`fold`), and shown as it was first spelled.
+Owns the database: its version, every transaction, and the tables of devices; `codes` and `reports` own theirs and run
+within its transactions. Knows no socket and no session. Written with SQLAlchemy's own constructs only, so that it suits
+PostgreSQL too; what SQLite alone needs stands in `_prepare_sqlite`. Every time is UTC and an argument.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime
-import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     URL,
     BigInteger,
     Column,
     ForeignKey,
-    Index,
     Integer,
     LargeBinary,
     MetaData,
     Row,
     String,
     Table,
-    UniqueConstraint,
     delete,
     event,
     func,
@@ -44,20 +39,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from headstay.cloud.codes import Codes
 from headstay.cloud.columns import UtcDateTime
-from headstay.cloud.telemetry import MOST_BOOTS
-from headstay.errors import HeadstayError, StartupError, WireError
-from headstay.wire import SERIAL_PATTERN
+from headstay.cloud.devices import Device, Online, fold
+from headstay.cloud.reports import Reports
+from headstay.errors import HeadstayError, StartupError
 from headstay.wire.messages import UNBOUND, Report
 from headstay.wire.scram import Verifier
 
 SCHEMA_VERSION = 1
-REPORTS_KEPT = 10_000
-"""At most so many reports of one device are kept, so that none fills the disk. When there is one more, the oldest go:
-it and another tenth, so that the work is done once for many reports.
-"""
-
-_SERIAL = re.compile(SERIAL_PATTERN)
-
 
 _metadata = MetaData()
 _schema = Table("schema", _metadata, Column("version", Integer, primary_key=True))
@@ -93,67 +81,8 @@ _unbound = Table(
     Column("at", UtcDateTime, nullable=False),
 )
 _codes = Codes(_metadata)
-_reports = Table(
-    "report",
-    _metadata,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("folded", String(63), ForeignKey("device.folded", ondelete="CASCADE"), nullable=False),
-    Column("boot_id", String(64), nullable=False),
-    Column("sequence", BigInteger, nullable=False),
-    Column("time", String(64), nullable=False),
-    Column("received_at", UtcDateTime, nullable=False),
-    Column("body", JSON, nullable=False),
-    UniqueConstraint("folded", "boot_id", "sequence"),
-)
-# Apart from `report`: what was stored once is not stored again, however long ago it was deleted to make room.
-_boots = Table(
-    "report_boot",
-    _metadata,
-    Column("folded", String(63), ForeignKey("device.folded", ondelete="CASCADE"), primary_key=True),
-    Column("boot_id", String(64), primary_key=True),
-    Column("last", BigInteger, nullable=False),  # the highest sequence number that was stored
-    Column("used", BigInteger, nullable=False),  # of one device's boots, that with the highest sent last
-    Index("report_boot_used", "folded", "used"),
-)
+_reports = Reports(_metadata)
 _every_device = select(_devices, _unbound.c.at.label("unbound_at")).select_from(_devices.outerjoin(_unbound))
-
-
-@dataclass(frozen=True, slots=True)
-class Online:
-    """The main connection that a device holds now."""
-
-    generation: int
-    since: datetime.datetime
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A serial number that was added."""
-
-    serial: str
-    """As it was spelled when it was added."""
-    verifier: Verifier | None
-    """None when the cloud holds no password for it."""
-    added_at: datetime.datetime
-    last_seen_at: datetime.datetime | None
-    model: str | None
-    software: str | None
-    online: Online | None
-    unbound_at: datetime.datetime | None = None
-    """When it was unbound from whoever had registered it; None while it is bound."""
-
-
-def is_serial(text: str) -> bool:
-    """Return whether `text` has the form of a serial number (design section 2)."""
-    return _SERIAL.fullmatch(text) is not None
-
-
-def fold(serial: str) -> str:
-    """Return the form in which serial numbers are compared. Raises WireError if it is none."""
-    if not is_serial(serial):
-        raise WireError("the serial number is malformed")
-    return serial.lower()
 
 
 class RegistryUnavailable(HeadstayError):
@@ -313,38 +242,27 @@ class Registry:
     async def store_report(self, folded: str, report: Report, now: datetime.datetime) -> bool:
         """Store a report, durably when this returns, unless it was stored before; then nothing changes.
 
-        Returns False if the serial was removed. Whatever its boot-id, at most REPORTS_KEPT of the serial stay. Of each
-        boot, what comes after a higher number counts as stored: a device sends in order, and goes back only to repeat.
+        Returns False if the serial was removed. Whatever its boot-id, `reports` keeps a bounded number of the serial's.
+        Of each boot, what comes after a higher number counts as stored: a device sends in order, and goes back only to
+        repeat.
         """
-        row = {
-            "folded": folded,
-            "boot_id": report.boot_id,
-            "sequence": report.sequence,
-            "time": report.time,
-            "received_at": now,
-            "body": report.body,
-        }
         try:
             async with self._write() as connection:
                 # In one transaction with the report: a cloud that dies in between remembers both or neither.
-                if not await _advance(connection, folded, report):
+                if not await _reports.advance(connection, folded, report):
                     return True
                 before = self._reports_of.pop(folded, None)  # if the transaction fails, nobody knows
-                await connection.execute(insert(_reports).values(row))
-                count = await _make_room(connection, folded, before)
+                count = await _reports.add(connection, folded, report, now, before)
         except IntegrityError:  # the foreign key: no such device
             return False
-        self._reports_of[folded] = (
-            count  # nothing is awaited since the end of the transaction, so no write came between
-        )
+        # Nothing is awaited since the end of the transaction, so no write came between.
+        self._reports_of[folded] = count
         return True
 
     async def reports(self, folded: str) -> list[Report]:
         """Return the reports of a device in the order in which they were stored."""
-        statement = select(_reports).where(_reports.c.folded == folded).order_by(_reports.c.id)
         async with self._read() as connection:
-            rows = (await connection.execute(statement)).all()
-        return [Report(row.boot_id, row.sequence, row.time, row.body) for row in rows]
+            return await _reports.of(connection, folded)
 
     # ---------------------------------------------------------------------------------------------------
 
@@ -385,58 +303,6 @@ class Registry:
 def _unavailable(error: Exception) -> RegistryUnavailable:
     # Only what the database itself says: SQLAlchemy's own text adds the statement.
     return RegistryUnavailable(str(getattr(error, "orig", None) or error))
-
-
-async def _advance(connection: AsyncConnection, folded: str, report: Report) -> bool:
-    """Move a boot's highest number on to this report; return whether the report is new."""
-    mine, this = _boots.c.folded == folded, _boots.c.boot_id == report.boot_id
-    boots = select(_boots.c.boot_id, _boots.c.last, _boots.c.used).where(mine)
-    newest = (await connection.execute(boots.order_by(_boots.c.used.desc()).limit(1))).one_or_none()
-    boot = newest
-    if newest is not None and newest.boot_id != report.boot_id:
-        boot = (await connection.execute(boots.where(this))).one_or_none()
-    used = 1 if newest is None else newest.used if boot is newest else newest.used + 1
-    if boot is not None:
-        moved = {"last": max(boot.last, report.sequence), "used": used}
-        if moved != {"last": boot.last, "used": boot.used}:
-            await connection.execute(update(_boots).where(mine, this).values(moved))
-        return report.sequence > int(boot.last)
-    # Perhaps it was forgotten, but some of its reports are still here.
-    stored = select(func.max(_reports.c.sequence))
-    stored = stored.where(_reports.c.folded == folded, _reports.c.boot_id == report.boot_id)
-    last = int((await connection.execute(stored)).scalar_one() or 0)
-    added = {"folded": folded, "boot_id": report.boot_id, "last": max(last, report.sequence), "used": used}
-    await connection.execute(insert(_boots).values(added))
-    await _forget_boots(connection, folded)
-    return report.sequence > last
-
-
-async def _forget_boots(connection: AsyncConnection, folded: str) -> None:
-    """Forget the boots of a device that sent longest ago if there are too many."""
-    mine = _boots.c.folded == folded
-    kept = select(_boots.c.used).where(mine).order_by(_boots.c.used.desc()).offset(MOST_BOOTS - 1).limit(1)
-    oldest_kept = (await connection.execute(kept)).scalar_one_or_none()
-    if oldest_kept is not None:
-        await connection.execute(delete(_boots).where(mine, _boots.c.used < oldest_kept))
-
-
-async def _make_room(connection: AsyncConnection, folded: str, before: int | None) -> int:
-    """Delete the oldest reports of a device if there are too many with the one just stored; return how many stay.
-
-    `before` is how many there were without it, if that is known.
-    """
-    mine = _reports.c.folded == folded
-    if before is None:
-        count = int((await connection.execute(select(func.count()).select_from(_reports).where(mine))).scalar_one())
-    else:
-        count = before + 1
-    if count <= REPORTS_KEPT:
-        return count
-    kept = REPORTS_KEPT - REPORTS_KEPT // 10
-    newest = select(_reports.c.id).where(mine).order_by(_reports.c.id.desc())
-    oldest_kept = (await connection.execute(newest.offset(kept - 1).limit(1))).scalar_one()
-    await connection.execute(delete(_reports).where(mine, _reports.c.id < oldest_kept))
-    return kept
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -7,15 +7,12 @@ comes out is carried out in order. Steps of an attempt, reading, writing and eac
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import msgspec
-from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
 
 from headstay.engine import inputs
 from headstay.engine.actions import Action
@@ -48,6 +45,7 @@ from headstay.engine.inputs import Input, UnbindFailure, UnbindOutcome
 from headstay.engine.instant import Instant, read_clock
 from headstay.engine.log import log, log_event
 from headstay.engine.machine import Machine
+from headstay.engine.main_connection import MainConnection
 from headstay.engine.picture import Interrupted
 from headstay.engine.probe import ask
 from headstay.engine.reports import ReportStore
@@ -59,16 +57,12 @@ from headstay.engine.subconnection import ServiceContext
 from headstay.engine.tls import TlsContexts
 from headstay.engine.unbind_request import Asking
 from headstay.engine.verdicts import Verdict
-from headstay.engine.websocket import CLOSE_WITHIN, close, why_closed
-from headstay.errors import WireError
-from headstay.wire import messages
+from headstay.engine.websocket import CLOSE_WITHIN, close
 from headstay.wire.text import legible
 
 LONGEST_SLEEP = 30.0
 """Seconds after which the timer looks at the clock again: the loop's own clock stands still while the device sleeps.
 It matters where `timerfd` does not tell when the device wakes."""
-MOST_UNSENT = 64
-"""Messages that wait to be written on the main connection; a cloud that reads none of them has left."""
 
 
 class Engine:
@@ -106,7 +100,7 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
 
         self._attempt: Attempt | None = None
-        self._outbox: asyncio.Queue[messages.ToCloud | None] = asyncio.Queue(MOST_UNSENT)  # None: a ping
+        self._main: MainConnection | None = None  # that of the attempt, once it stands
         self._of_attempt: set[asyncio.Task[None]] = set()  # a step, or the main connection's reader and writer
         self._channels: dict[str, Channel] = {}
         self._channel_tasks: dict[str, asyncio.Task[None]] = {}
@@ -266,9 +260,11 @@ class Engine:
             case Disconnect(reason=reason, graceful=graceful):
                 self._disconnect(reason, graceful=graceful)
             case SendMessage(message):
-                self._queue(message)
+                if self._main is not None:
+                    self._main.send(message)
             case SendPing():
-                self._queue(None)
+                if self._main is not None:
+                    self._main.ping()
             case OpenSubconnection():
                 self._open(effect)
             case TuneSubconnections(limits):
@@ -311,19 +307,21 @@ class Engine:
             log.debug("%s failed: %s", type(step).__name__.lower(), type(error).__name__)
             self._tell(inputs.Failed(attempt.number, failure))
             return
+        main = None
         if attempt.main is not None:
-            self._outbox = asyncio.Queue(MOST_UNSENT)
+            main = self._main = MainConnection(attempt.number, attempt.main, self._tell)
         self._tell(outcome)
         # Whoever was told that the connection stands may have ended it already.
-        if attempt.main is not None and self._attempt is attempt:
-            self._spawn(self._write(attempt.main, self._outbox), self._of_attempt)
-            self._spawn(self._read(attempt.number, attempt.main, self._outbox), self._of_attempt)
+        if main is not None and self._attempt is attempt:
+            self._spawn(main.write(), self._of_attempt)
+            self._spawn(main.read(), self._of_attempt)
 
     async def _ask(self, probe: Probe) -> None:
         self._tell(await ask(probe, self._identity, self._contexts))
 
     def _disconnect(self, reason: str, *, graceful: bool) -> None:
         attempt, self._attempt = self._attempt, None
+        self._main = None
         # The task that runs right now may be one of them: it has told what it had to tell, and ends here.
         for task in list(self._of_attempt):
             self._cancel(task, self._closing)
@@ -349,43 +347,6 @@ class Engine:
         waiting = self._unbindings.pop(request, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(outcome)
-
-    # the main connection --------------------------------------------------------------------------
-
-    def _queue(self, message: messages.ToCloud | None) -> None:
-        try:
-            self._outbox.put_nowait(message)
-        except asyncio.QueueFull:
-            if self._attempt is not None:
-                # Not at once: the machine is in the middle of an input.
-                self._inbox.append(inputs.ConnectionLost(self._attempt.number, "the server reads nothing"))
-
-    async def _write(self, connection: ClientConnection, outbox: asyncio.Queue[messages.ToCloud | None]) -> None:
-        while True:
-            message = await outbox.get()
-            with contextlib.suppress(ConnectionClosed):  # the reader tells, and waits for nothing that is left here
-                if message is None:
-                    await connection.ping()
-                else:
-                    await connection.send(messages.encode(message).decode())
-            outbox.task_done()
-
-    async def _read(
-        self, number: int, connection: ClientConnection, outbox: asyncio.Queue[messages.ToCloud | None]
-    ) -> None:
-        try:
-            while True:
-                data = await connection.recv()
-                self._tell(inputs.MessageReceived(number, _decoded(data)))
-                # A flood waits for its own answers to be written, and after each message others have their turn.
-                await outbox.join()
-                await asyncio.sleep(0)
-        except WireError as error:
-            log.warning("protocol-error on the main connection: %s", error)
-            self._tell(inputs.ConnectionLost(number, "protocol-error"))
-        except ConnectionClosed as error:
-            reason, details = why_closed(error)
-            self._tell(inputs.ConnectionLost(number, details, reason))
 
     # subconnections -------------------------------------------------------------------------------
 
@@ -435,9 +396,3 @@ class Engine:
             _, late = await asyncio.wait(closing, timeout=CLOSE_WITHIN)
             for task in late:
                 task.cancel()
-
-
-def _decoded(data: str | bytes) -> messages.Message | messages.Unknown:
-    if isinstance(data, bytes):
-        raise WireError("a binary message")
-    return messages.TO_DEVICE.decode(data)

@@ -46,6 +46,11 @@ ATTEMPTING = (
     DeviceState.HANDSHAKING,
 )
 """During an attempt, in the order in which it goes."""
+ABOUT_TO_SEND = {
+    DeviceState.AUTHENTICATED: DeviceState.REGISTERING,
+    DeviceState.REGISTERED: DeviceState.HANDSHAKING,
+}
+"""Where the next request is not sent yet, and the state once it is."""
 STATE_OF = {
     DeviceState.IDLE: State.UNCONNECTED,
     **dict.fromkeys(RESTING, State.UNCONNECTED),

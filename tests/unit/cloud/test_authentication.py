@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from headstay.cloud.authentication import Authentication, Peer
+from headstay.cloud.devices import Device
 from headstay.cloud.limits import Allowance, Limits
-from headstay.cloud.registry import Device
 from headstay.errors import WireError
 from headstay.wire.messages import Authenticate, AuthenticateFinal, Body, Busy, Challenge, Granted, Refused
 from headstay.wire.scram import ClientProof, Verifier, verifier_of

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from fake_cloud import PATIENCE, Authority, FakeCloud, Pem, server_context
+from fake_cloud import PATIENCE, Authority, FakeCloud, Peer, Pem, server_context
 from headstay.engine.events import Event
 from headstay.engine.instant import Instant, read_clock
+from headstay.engine.reasons import State
 from headstay.engine.runner import Engine
 from headstay.engine.settings import Identity, Server, Settings, Tls
 from headstay.engine.status import ConnectionStatus
@@ -96,6 +97,12 @@ class Lab:
         device = Device(settings)
         self.devices.append(device)
         return device
+
+    async def established(self, cloud: FakeCloud, **more: object) -> tuple[Device, Peer]:
+        """Return a device whose link to the cloud stands, and its main connection as the cloud sees it."""
+        device = self.device(self.settings(cloud, **more))
+        await device.until(lambda status: status.state is State.ESTABLISHED)
+        return device, await cloud.mains.get()
 
 
 @pytest.fixture(scope="session")

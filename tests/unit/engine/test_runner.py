@@ -35,12 +35,6 @@ FAILED = lambda status: status.failure_reason is not None  # noqa: E731
 BUSY = (503, {}, messages.encode(messages.Busy(7.5)))
 
 
-async def established(lab, cloud: FakeCloud, **more: object):
-    device = lab.device(lab.settings(cloud, **more))
-    await device.until(UP)
-    return device, await cloud.mains.get()
-
-
 async def failure(lab, cloud: FakeCloud, **more: object):
     """Let a device try a cloud; returns how that failed and what was said about it."""
     device = lab.device(lab.settings(cloud, **more))
@@ -55,7 +49,7 @@ async def failure(lab, cloud: FakeCloud, **more: object):
 
 async def test_one_connection_carries_everything(lab) -> None:
     async with lab.cloud() as cloud:
-        device, peer = await established(lab, cloud)
+        device, peer = await lab.established(cloud)
         status = device.connection
         assert (status.device_state, status.process_state) == (DeviceState.CONNECTED, ProcessState.MESSAGE_RECEIVED)
         assert (status.server_domain, status.server_address, status.server_port) == (
@@ -81,7 +75,7 @@ async def test_one_connection_carries_everything(lab) -> None:
 
 async def test_a_password_is_proved_by_scram_and_never_sent(lab) -> None:
     async with lab.cloud(password="hunter2") as cloud:
-        await established(lab, cloud, password="hunter2")
+        await lab.established(cloud, password="hunter2")
         assert cloud.accepted == 1
         bodies = [json.loads(body) for method, _, body in cloud.requests if method == "POST"]
         assert bodies[0]["mechanism"] == "SCRAM-SHA-256"
@@ -91,7 +85,7 @@ async def test_a_password_is_proved_by_scram_and_never_sent(lab) -> None:
 
 async def test_a_name_is_resolved_and_verified(lab) -> None:
     async with lab.cloud(host="localhost") as cloud:
-        device, _ = await established(lab, cloud)
+        device, _ = await lab.established(cloud)
         assert device.connection.server_domain == "localhost"
         assert device.connection.server_address == "127.0.0.1"
 
@@ -101,7 +95,7 @@ async def test_a_client_certificate_is_shown_and_is_the_mechanism(lab) -> None:
     cloud = FakeCloud(server_context(lab.good, client_authority=lab.authority.pem))
     async with cloud:
         tls = Tls((lab.authority.pem,), client.certificate, client.key)
-        await established(lab, cloud, tls=tls)
+        await lab.established(cloud, tls=tls)
         assert json.loads(cloud.requests[0][2])["mechanism"] == "certificate"
 
 
@@ -123,7 +117,7 @@ async def test_a_server_that_closes_after_each_answer_is_dialled_again(lab) -> N
             {"Connection": "close"},
             messages.encode(messages.Granted("secret-token", 60.0)),
         )
-        await established(lab, cloud)
+        await lab.established(cloud)
         assert cloud.accepted == 2
 
 
@@ -342,7 +336,7 @@ async def test_a_name_without_an_address_of_the_family(lab) -> None:
 
 async def test_the_source_address_is_used(lab) -> None:
     async with lab.cloud() as cloud:
-        _, peer = await established(lab, cloud, source_address="127.0.0.2")
+        _, peer = await lab.established(cloud, source_address="127.0.0.2")
         assert peer.writer.get_extra_info("peername")[0] == "127.0.0.2"
 
 
@@ -519,91 +513,12 @@ async def test_a_failed_server_leads_to_the_next(lab) -> None:
         assert (first.last_result, second.established) == (FailureReason.AUTHENTICATION_REFUSED, True)
 
 
-# the connection -------------------------------------------------------------------------------------
-
-
-async def test_keepalives_are_sent_and_answered(lab) -> None:
-    async with lab.cloud() as cloud:
-        device, peer = await established(lab, cloud)
-        device.pass_time(181)
-        assert await peer.hear() == {"type": "keepalive", "id": 1}
-        device.pass_time(180)
-        assert await peer.hear() == {"type": "keepalive", "id": 2}
-
-
-async def test_silence_ends_it_and_the_token_brings_it_back(lab) -> None:
-    async with lab.cloud() as cloud:
-        cloud.acknowledges_keepalives = False
-        device, _peer = await established(lab, cloud)
-        device.pass_time(541)
-        status = await device.until(lambda status: UP(status) and status.established_count == 2)
-        assert status.last_down_reason is DownReason.KEEPALIVE_TIMEOUT
-        assert [path for _, path, _ in cloud.requests].count(AUTHENTICATE_PATH) == 1
-
-
-async def test_bye_is_heard(lab) -> None:
-    async with lab.cloud() as cloud:
-        device, peer = await established(lab, cloud)
-        await peer.send(messages.Bye("replaced-by-newer-connection"))
-        status = await device.until(lambda status: status.last_down_reason)
-        assert status.last_down_reason is DownReason.REPLACED_BY_NEWER_CONNECTION
-        assert (status.device_state, status.server_address, status.connected_at) == (DeviceState.WAITING, None, None)
-        await cloud.all_closed()
-        assert peer.close_code == 1000
-        device.engine.reconnect()
-        await device.until(UP)
-
-
-@pytest.mark.parametrize(
-    ("say", "reason", "details"),
-    [
-        (lambda peer: peer.send("not json"), DownReason.SOCKET_ERROR, "protocol-error"),
-        (lambda peer: peer.send('{"type": "open"}'), DownReason.SOCKET_ERROR, "protocol-error"),
-        (lambda peer: peer.send(b"\x00"), DownReason.SOCKET_ERROR, "protocol-error"),
-        (lambda peer: peer.send("x" * 70_000), DownReason.SOCKET_ERROR, "protocol-error"),
-        (lambda peer: peer.close(), DownReason.CLOSED_BY_SERVER, "closed with code 1000"),
-    ],
-)
-async def test_how_it_can_end(lab, say, reason, details) -> None:
-    async with lab.cloud() as cloud:
-        device, peer = await established(lab, cloud)
-        await say(peer)
-        status = await device.until(lambda status: status.last_down_reason)
-        assert (status.last_down_reason, status.last_down_details) == (reason, details)
-        await device.until(UP)
-
-
-async def test_a_cut_connection_comes_back_at_once(lab) -> None:
-    async with lab.cloud() as cloud:
-        device, peer = await established(lab, cloud)
-        peer.drop()
-        status = await device.until(lambda status: UP(status) and status.established_count == 2)
-        assert status.last_down_reason is DownReason.SOCKET_ERROR
-        assert status.last_down_details in ("the server closed the connection", "Connection reset by peer")
-
-
-async def test_a_server_that_never_finishes_closing_is_left(lab, monkeypatch) -> None:
-    monkeypatch.setattr("headstay.engine.websocket.CLOSE_WITHIN", 0.02)
-    async with lab.cloud() as cloud:
-        device, peer = await established(lab, cloud)
-        peer.writer.close = lambda: None
-        await peer.close()
-        status = await device.until(lambda status: status.last_down_reason)
-        assert status.last_down_reason is DownReason.CLOSED_BY_SERVER
-
-
-async def test_unknown_messages_are_counted(lab) -> None:
-    async with lab.cloud() as cloud:
-        device, peer = await established(lab, cloud)
-        await peer.send('{"type": "novelty", "x": 1}')
-        await peer.send(messages.Open("novelty", "1", "wss://x/"))
-        assert await peer.hear() == {"type": "closed", "instance": "1", "reason": "unsupported"}
-        assert device.connection.unknown_messages == 1
+# what it is told ------------------------------------------------------------------------------------
 
 
 async def test_a_change_of_an_interval_keeps_it(lab) -> None:
     async with lab.cloud() as cloud:
-        device, peer = await established(lab, cloud)
+        device, peer = await lab.established(cloud)
         since = device.connection.connected_at
         device.engine.apply([SetIntervals(30, 30)])
         device.pass_time(31)
@@ -621,7 +536,7 @@ async def test_a_new_password_is_used_at_once(lab) -> None:
 
 async def test_removing_the_server_closes_it_properly(lab) -> None:
     async with lab.cloud() as cloud:
-        device, peer = await established(lab, cloud)
+        device, peer = await lab.established(cloud)
         device.engine.apply([SetServers(())])
         assert device.connection.state is State.UNCONNECTED
         assert device.connection.server_domain is None
@@ -631,7 +546,7 @@ async def test_removing_the_server_closes_it_properly(lab) -> None:
 
 async def test_disabling_and_enabling_many_times_in_a_row_ends_as_told(lab) -> None:
     async with lab.cloud() as cloud:
-        device, _ = await established(lab, cloud)
+        device, _ = await lab.established(cloud)
         for _ in range(20):
             device.engine.apply([SetEnabled(enabled=False)])
             device.engine.apply([SetEnabled(enabled=True)])
@@ -643,7 +558,7 @@ async def test_disabling_and_enabling_many_times_in_a_row_ends_as_told(lab) -> N
 async def test_two_clouds_never_hold_it_at_once(lab, monkeypatch) -> None:
     monkeypatch.setattr("headstay.engine.websocket.CLOSE_WITHIN", 0.05)
     async with lab.cloud() as one, lab.cloud() as two:
-        device, peer = await established(lab, one)
+        device, peer = await lab.established(one)
         peer.writer.close = lambda: None  # it never finishes closing
         two.beside = one
         device.engine.apply([SetServers((Server("127.0.0.1", two.port),))])
@@ -676,7 +591,7 @@ async def test_an_observer_may_talk_back(lab) -> None:
 
 async def test_a_report_that_is_no_json_is_its_makers_error(lab) -> None:
     async with lab.cloud() as cloud:
-        device, _ = await established(lab, cloud)
+        device, _ = await lab.established(cloud)
         with pytest.raises(TypeError):
             device.engine.report({"event": object()}, 0.0)
         with pytest.raises(ValueError, match="surrogates"):
@@ -688,7 +603,7 @@ async def test_a_report_that_is_no_json_is_its_makers_error(lab) -> None:
 
 
 async def telemetry(lab, cloud: FakeCloud, **more: object) -> tuple[object, Peer, Peer]:
-    device, main = await established(lab, cloud, **more)
+    device, main = await lab.established(cloud, **more)
     await main.send(messages.Open("telemetry", "t1", cloud.url("/sub")))
     sub = await cloud.subconnections.get()
     up = SubconnectionState.ESTABLISHED
@@ -771,7 +686,7 @@ async def test_its_counters_can_be_cleared(lab) -> None:
 )
 async def test_a_subconnection_that_cannot_be_opened_disturbs_nothing(lab, answer, reason) -> None:
     async with lab.cloud() as cloud:
-        device, main = await established(lab, cloud)
+        device, main = await lab.established(cloud)
         cloud.answers["/sub"] = lambda _: answer
         await main.send(messages.Open("telemetry", "t1", cloud.url("/sub")))
         assert await main.hear() == {"type": "closed", "instance": "t1", "reason": reason}
@@ -781,7 +696,7 @@ async def test_a_subconnection_that_cannot_be_opened_disturbs_nothing(lab, answe
 @pytest.mark.parametrize("url", ["ws://127.0.0.1:1/x", "wss://no-such-host.invalid/x", "nonsense"])
 async def test_a_subconnection_to_nowhere_disturbs_nothing(lab, url) -> None:
     async with lab.cloud() as cloud:
-        device, main = await established(lab, cloud)
+        device, main = await lab.established(cloud)
         await main.send(messages.Open("telemetry", "t1", url))
         assert (await main.hear())["instance"] == "t1"
         assert UP(device.connection)
@@ -839,7 +754,7 @@ def echo(monkeypatch) -> list[Echo]:
 
 
 async def with_echo(lab, cloud: FakeCloud, **more: object) -> tuple[object, Peer, Peer, Peer]:
-    device, main = await established(lab, cloud, **more)
+    device, main = await lab.established(cloud, **more)
     for service in ("telemetry", "echo"):
         await main.send(messages.Open(service, service, cloud.url(f"/{service}")))
     peers = {peer.path: peer for peer in [await cloud.subconnections.get(), await cloud.subconnections.get()]}
@@ -864,14 +779,6 @@ def sub_status(device, service: str):
     return next(sub for sub in device.engine.status().subconnections if sub.service == service)
 
 
-async def flood(peer: Peer, octets: bytes) -> None:
-    """Send frames, as many as the connection takes, without end."""
-    while True:
-        peer.writer.write(octets)
-        await peer.writer.drain()
-        await asyncio.sleep(0)
-
-
 @pytest.mark.parametrize(
     "octets",
     [b"\x82\x00" * 100_000, b"\x82\x7e\xea\x60" + bytes(60_000), (b"\x89\x7d" + bytes(125)) * 1000],
@@ -880,7 +787,7 @@ async def flood(peer: Peer, octets: bytes) -> None:
 async def test_a_flood_on_one_subconnection_delays_nothing_else(lab, echo, octets) -> None:
     async with lab.cloud() as cloud:
         device, main, sub, flooded = await with_echo(lab, cloud)
-        flooding = asyncio.create_task(flood(flooded, octets))
+        flooding = asyncio.create_task(flooded.flood(octets))
         await everything_else_goes_on(device, main, sub)
         assert not flooding.done()  # it never ended, and what it brought is bounded
         (core,) = echo
@@ -953,34 +860,6 @@ async def test_a_storm_of_reports_keeps_to_the_rate_limit_and_the_queue_limit(la
         assert (device.connection.established_count, cloud.accepted) == (1, 2)  # nothing was opened anew
 
 
-async def test_a_flood_of_offers_is_answered_and_does_not_end_the_main_connection(lab) -> None:
-    async with lab.cloud() as cloud:
-        device, main = await established(lab, cloud)
-        for number in range(1000):
-            main.protocol.send_text(messages.encode(messages.Open("n", str(number), "x")))  # many in one slice
-        await main.flush()
-        assert [(await main.hear())["instance"] for _ in range(1000)] == [str(number) for number in range(1000)]
-        assert UP(device.connection)
-
-
-async def test_a_device_whose_answers_nobody_reads_notices_the_end(lab) -> None:
-    async with lab.cloud() as cloud:
-        device, main = await established(lab, cloud)
-        main.writer.transport.pause_reading()
-        offer = frame_of(messages.Open("novelty", "x" * 200, "wss://x/"))
-        flooding = asyncio.create_task(flood(main, offer * 100))
-        device.pass_time(541)
-        status = await device.until(lambda status: status.last_down_reason is not None)
-        assert status.last_down_reason is DownReason.KEEPALIVE_TIMEOUT
-        flooding.cancel()
-        main.drop()
-
-
-def frame_of(message: messages.Message) -> bytes:
-    text = messages.encode(message)
-    return b"\x81\x7e" + len(text).to_bytes(2) + text
-
-
 async def test_a_subconnection_that_does_not_finish_closing_delays_no_attempt(lab, monkeypatch) -> None:
     monkeypatch.setattr("headstay.engine.websocket.CLOSE_WITHIN", 1000.0)
     async with lab.cloud() as cloud:
@@ -1007,7 +886,7 @@ async def test_subconnections_and_later_connections_resume_the_tls_session(lab, 
 
 async def test_other_tls_settings_begin_without_a_session(lab) -> None:
     async with lab.cloud() as cloud:
-        device, _ = await established(lab, cloud)
+        device, _ = await lab.established(cloud)
         device.engine.apply([SetTls(Tls((lab.authority.pem, Authority("another").pem)))])
         await device.until(lambda status: status.established_count == 2)
         assert cloud.resumed == [False, False]
@@ -1015,7 +894,7 @@ async def test_other_tls_settings_begin_without_a_session(lab) -> None:
 
 async def test_a_server_that_is_trusted_no_more_gets_no_second_connection(lab) -> None:
     async with lab.cloud() as cloud:
-        device, _ = await established(lab, cloud)
+        device, _ = await lab.established(cloud)
         device.engine.apply([SetTls(Tls((Authority("another").pem,)))])
         status = await device.until(FAILED)
         assert status.failure_reason is FailureReason.CERTIFICATE_UNTRUSTED
@@ -1023,7 +902,7 @@ async def test_a_server_that_is_trusted_no_more_gets_no_second_connection(lab) -
 
 async def test_a_session_is_for_its_server_only(lab) -> None:
     async with lab.cloud() as one, lab.cloud(host="localhost") as two:
-        device, main = await established(lab, one)
+        device, main = await lab.established(one)
         one.answers[REGISTER_PATH] = lambda _: ok(messages.Registered(f"wss://{two.authority}/main", 1, 30.0))
         main.drop()
         await two.mains.get()
@@ -1103,35 +982,6 @@ async def test_the_log_names_events_and_holds_no_secret(lab, caplog) -> None:
         assert secret not in text
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        {"type": "bye", "reason": "\x00\x1b[31mevil"},
-        {"type": "bye", "reason": "z" * 60_000},
-        {"type": "bye", "reason": "server-busy", "retry-after": -1},
-        {"type": "open", "service": "\x01bad", "instance": "i", "url": "wss://x/"},
-        {"type": "open", "service": "telemetry", "instance": "", "url": "wss://x/"},
-        {"type": "open", "service": "telemetry", "instance": "i\x02\ufffe", "url": "wss://x/"},
-        {"type": "open", "service": "telemetry", "instance": "i" * 60_000, "url": "wss://x/"},
-        {"type": "open", "service": "telemetry", "instance": "q", "url": "wss://localhost:1/\x01path"},
-        {"type": "close", "instance": "x", "reason": "\x07"},
-        {"type": "\x1b"},
-    ],
-)
-async def test_a_message_outside_the_bounds_ends_the_connection_and_nothing_of_it_is_shown(
-    lab, caplog, message
-) -> None:
-    async with lab.cloud() as cloud:
-        device, main = await established(lab, cloud)
-        await main.send(json.dumps(message))
-        status = await device.until(lambda status: status.last_down_reason is not None)
-        assert (status.last_down_reason, status.last_down_details) == (DownReason.SOCKET_ERROR, "protocol-error")
-        assert device.engine.status().subconnections == ()
-        text = caplog.text
-        assert "protocol-error on the main connection" in text
-        assert all(line.isprintable() and len(line) < 500 for line in text.splitlines())
-
-
 async def test_a_broken_machine_is_not_hidden(lab, caplog) -> None:
     device = lab.device(Settings())
     await asyncio.sleep(0)
@@ -1164,7 +1014,7 @@ async def test_a_link_that_changes_ends_a_long_wait(lab) -> None:
 
 async def test_a_device_that_wakes_does_at_once_what_is_due(lab) -> None:
     async with lab.cloud() as cloud:
-        device, _peer = await established(lab, cloud)
+        device, _peer = await lab.established(cloud)
         device.clock.ahead += 4 * 3600
         device.engine.link_changed()
         status = await device.until(lambda status: UP(status) and status.established_count == 2)
