@@ -69,6 +69,8 @@ class Watched(World):
     up_since: float = 0.0
     heard_at: float = 0.0
     last_dial: float = float("-inf")
+    reset_at: float = float("-inf")
+    """When a change of the device's network last reset the backoff."""
     awake_since: float = float("-inf")
 
     def give(self, given: inputs.Input) -> list[Effect]:
@@ -202,6 +204,8 @@ class Watched(World):
         self.expected = Expected(self.order[0], self.now, self.now)
 
     def _hope(self) -> None:
+        if self.now >= self.reset_at + 60:
+            self.rounds, self.reset_at = 0, self.now
         self.rounds = min(self.rounds, 3)
         if self.banished:
             return

@@ -36,9 +36,11 @@ STABLE_AFTER = 60.0
 
 BETWEEN_HOPES = 5.0
 """Seconds from the begin of one attempt to another that a change of the device's network brings forward."""
+BETWEEN_RESETS = 60.0
+"""Seconds from one such change that resets the backoff to another. With every one, a link that flaps all the time would
+make the device dial twice a second."""
 ROUND_OF_HOPE = 3
-"""The round at which the backoff goes on after such a change: up to 8 s. From round 0, a link that flaps all the time
-would make the device dial twice a second."""
+"""The round, of up to 8 s, at which the backoff goes on at the latest after a change within that time."""
 
 
 @dataclass(slots=True)
@@ -68,6 +70,7 @@ class Failover:
         self._next: Place | None = None  # None: the first of the list that may be dialled
         self._banished = False  # whether the device was sent away, and has not dialled since
         self._chosen_at = float("-inf")  # when the last attempt began, in monotonic seconds
+        self._reset_at = float("-inf")  # when a change of the device's network last reset the backoff
 
     # what the machine asks ------------------------------------------------------------------------
 
@@ -142,6 +145,8 @@ class Failover:
 
     def hope(self, resume_at: float | None, now: Instant) -> float | None:
         """The device's network has changed. Returns when the wait until `resume_at`, if there is one, ends now."""
+        if now.monotonic >= self._reset_at + BETWEEN_RESETS:
+            self._rounds, self._reset_at = 0, now.monotonic
         self._rounds = min(self._rounds, ROUND_OF_HOPE)
         if resume_at is None or self._banished:
             return resume_at

@@ -169,7 +169,25 @@ def test_hope_ends_a_backoff_but_not_sooner_than_some_seconds_after_the_last_att
     assert resume_at == 400
     assert failover.hope(resume_at, at(101)) == 105
     assert failover.hope(resume_at, at(200)) == 200
-    assert failover.failed(A, BROKEN, None, at(200)) == 208  # a long backoff is forgotten
+
+
+def test_hope_resets_the_backoff() -> None:
+    failover = policy(A)
+    for _ in range(12):
+        failover.failed(A, BROKEN, None, at(100))
+    failover.hope(400, at(200))
+    assert [failover.failed(A, BROKEN, None, at(200)) for _ in range(2)] == [201, 202]
+
+
+def test_hope_that_comes_every_second_does_not_make_the_device_dial_every_second() -> None:
+    failover = policy(A)
+    failover.hope(None, at(100))
+    for _ in range(12):
+        failover.failed(A, BROKEN, None, at(100))
+    failover.hope(400, at(159))
+    assert failover.failed(A, BROKEN, None, at(159)) == 159 + 8
+    failover.hope(400, at(160))
+    assert failover.failed(A, BROKEN, None, at(160)) == 160 + 1
 
 
 def test_hope_does_not_overrule_what_the_cloud_asked_for() -> None:
