@@ -79,9 +79,8 @@ class Watched(World):
             self._restart()
         if isinstance(given, inputs.LinkChanged):
             self._hope()
-        waited = self.state is not DeviceState.CONNECTED
         effects = super().give(given)
-        if isinstance(given, inputs.UnbindConcluded) and given.outcome.failure is None and waited:
+        if isinstance(given, inputs.UnbindConcluded) and given.outcome.failure is None:
             self._sent_away()
         if isinstance(given, inputs.Handshaken):
             self.up_since = self.heard_at = self.now

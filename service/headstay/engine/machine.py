@@ -128,8 +128,11 @@ TRANSITIONS: dict[tuple[DeviceState, type[Input]], Transition] = {
     **{(s, inputs.CountersCleared): Transition(user.clear_counters) for s in DeviceState},
     **{(s, inputs.ReportMade): Transition(user.report) for s in DeviceState},
     **{(s, inputs.UnbindRequested): Transition(user.unbind) for s in DeviceState},
-    **{(s, inputs.UnbindConcluded): Transition(user.unbind_concluded) for s in (_IDLE, _CONNECTED)},
-    **{(s, inputs.UnbindConcluded): Transition(user.unbind_concluded, (_WAITING,)) for s in (*RESTING, *ATTEMPTING)},
+    (_IDLE, inputs.UnbindConcluded): Transition(user.unbind_concluded),
+    **{
+        (s, inputs.UnbindConcluded): Transition(user.unbind_concluded, (_WAITING,))
+        for s in (*RESTING, *ATTEMPTING, _CONNECTED)
+    },
     **{
         (s, inputs.Configured): Transition(user.configure, (_IDLE, _WAITING))
         for s in (*RESTING, *ATTEMPTING, _CONNECTED)

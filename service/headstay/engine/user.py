@@ -104,7 +104,7 @@ def unbind_concluded(link: Link, given: inputs.UnbindConcluded, now: Instant) ->
     if given.outcome.failure is not None:
         return
     link.token = None
-    # A connection that stands is ended by the cloud; without one, this is where the long wait begins.
-    if link.picture.device_state not in (DeviceState.IDLE, DeviceState.CONNECTED):
+    # A connection may have come to stand while the answer was on its way: then the cloud has let the device in anew.
+    if link.picture.device_state is not DeviceState.IDLE:
         link.let_go(Why(down=DownReason.UNBOUND), DeviceState.WAITING, now)
         link.rest(link.failover.sent_away(None, now), now)

@@ -9,6 +9,7 @@ import pytest
 from fakes import FakeCloud, World, refusing
 from headstay.engine import inputs
 from headstay.engine.actions import SetEnabled
+from headstay.engine.backoff import LONGEST_CEILING
 from headstay.engine.effects import AskToUnbind, Connect, Disconnect, SendMessage
 from headstay.engine.events import ConnectionStateChange, Unbound
 from headstay.engine.inputs import UnbindFailure, UnbindOutcome, UnbindRequested
@@ -209,7 +210,22 @@ def test_an_attempt_under_way_is_given_up_when_the_device_is_unbound() -> None:
     assert (change.old_state, change.new_state, change.details) == (State.REQUEST, State.UNCONNECTED, "unbound")
 
 
-def test_a_connection_that_comes_meanwhile_is_left_to_the_cloud() -> None:
+def test_a_connection_that_comes_meanwhile_is_let_go_of() -> None:
+    world = waiting()
+    request = world.unbind("unknown")
+    asked = next(effect for effect in world.effects if isinstance(effect, AskToUnbind))
+    world._coming.clear()  # the answer takes its time
+    world.give(inputs.ReconnectRequested())
+    world.settle().forget()
+    assert world.state is DeviceState.CONNECTED
+    world.give(inputs.UnbindConcluded(asked.request, DONE, A))
+    assert world.outcomes == {request: DONE}
+    assert (world.state, world.live) == (DeviceState.WAITING, None)
+    assert world.connection.last_down_reason is DownReason.UNBOUND
+    assert (world.machine.deadline() or 0) >= world.now + LONGEST_CEILING
+
+
+def test_a_connection_that_comes_meanwhile_may_be_ended_by_the_cloud_first() -> None:
     world = waiting()
     request = world.unbind("unknown")
     asked = next(effect for effect in world.effects if isinstance(effect, AskToUnbind))
