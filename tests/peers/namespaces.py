@@ -47,6 +47,14 @@ class Namespace:
         """What to put before a command so that it has this network, and is otherwise the test's own process."""
         return ["nsenter", f"--target={self.pid}", "--net", "--"]
 
+    @property
+    def network_and_files(self) -> list[str]:
+        """The same for a command that also sees the files that this namespace has in place of the machine's.
+
+        Such a process is not in the /proc that it sees, as that shows the namespace's own.
+        """
+        return ["nsenter", f"--target={self.pid}", "--net", "--mount", "--"]
+
     def run(self, *command: str) -> None:
         """Run a command to its end; it must succeed."""
         done = subprocess.run(

@@ -105,11 +105,16 @@ def dhcpcd(_: Sequence[str], environment: Environment) -> LeaseEvent | None:
 
 
 def network_manager(arguments: Sequence[str], environment: Environment) -> LeaseEvent | None:
-    """Decode a call of a dispatcher script. A connection without DHCP comes up without a lease."""
+    """Decode a call of a dispatcher script. One that comes up without a lease has none, also none from before a reboot.
+
+    How long the lease lasts is told and does not count: version 1.42 calls nothing when it has renewed. It takes the
+    connection down when the lease has ended and no other could be had.
+    """
     action = arguments[1] if len(arguments) > 1 else environment.get("NM_DISPATCHER_ACTION", "")
     happening = _NETWORK_MANAGER.get(action)
     if happening is not None and happening.holds and not any(name.startswith("DHCP4_") for name in environment):
-        return None
+        # It also tells of a change to nothing, before it comes up with the lease.
+        happening = Happening.RELEASED if happening is Happening.BOUND else None
     wpad = environment.get("DHCP4_WPAD")
     return _event(
         Client.NETWORK_MANAGER,
@@ -118,7 +123,7 @@ def network_manager(arguments: Sequence[str], environment: Environment) -> Lease
         happening,
         _hex(environment.get("DHCP4_PRIVATE_253")),
         None if wpad is None else _octets(wpad),
-        environment.get("DHCP4_DHCP_LEASE_TIME"),
+        None,
     )
 
 

@@ -1,14 +1,15 @@
 """The lease files of systemd-networkd, decoded. It calls no hook: a lease is there while its file is. Pure.
 
 The file (`/run/systemd/netif/leases/N`, N the interface's index) is systemd's own and not a documented interface; read
-as systemd 252 writes it.
+as systemd 252 writes it. How long the lease lasts is in it and does not count: a renewal that brings the same writes no
+new file, so nothing here tells when that time began. systemd-networkd takes the file away when the lease has ended.
 """
 
 from __future__ import annotations
 
 import re
 
-from headstay.dhcp.event import Client, Happening, LeaseEvent, is_interface, lease_time
+from headstay.dhcp.event import Client, Happening, LeaseEvent, is_interface
 
 
 def decode(interface: str, text: str) -> LeaseEvent | None:
@@ -23,7 +24,6 @@ def decode(interface: str, text: str) -> LeaseEvent | None:
         Happening.BOUND,
         _hex(values.get("OPTION_253")),
         _hex(values.get("OPTION_252")),
-        lease_time(values.get("LIFETIME")),
     )
 
 

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
+from collections.abc import Iterator
 
-from peers.namespaces import Namespace
+import pytest
+
+from peers.namespaces import Namespace, can_be_made, missing
 
 CLIENT_INTERFACE = "vlan1"
 """The interface that counts by default."""
 SERVER_ADDRESS = "192.0.2.1"
+
+
+def skip_without(*programs: str) -> None:
+    """Skip the test where one of these programs is missing, or what every cable needs."""
+    absent = missing(*programs, "ip", "nsenter", "unshare")
+    if absent:
+        pytest.skip(f"these programs are missing: {', '.join(absent)}")
+    if not can_be_made():
+        pytest.skip("this machine lets nobody make namespaces")
+
+
+@contextlib.contextmanager
+def laid() -> Iterator[tuple[Namespace, Namespace]]:
+    """Make the client's namespace and the server's, with the cable between them."""
+    with contextlib.ExitStack() as stack:
+        client, server = (stack.enter_context(Namespace()) for _ in range(2))
+        join(client, server)
+        yield client, server
 
 
 def join(client: Namespace, server: Namespace) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import headstay
 from end_to_end.processes import until
 from peers.dhcp.cable import CLIENT_INTERFACE
+from peers.dhcp.scripted_server import ACK
 from peers.namespaces import Namespace, child_of
 
 TOOLS = Path(__file__).parents[3] / "tools" / "dhcp"
@@ -61,12 +62,15 @@ class Dnsmasq:
 class ScriptedServer:
     """The server of `scripted_server.py`, for what dnsmasq does not do."""
 
-    def __init__(self, namespace: Namespace, directory: Path, options: Mapping[int, bytes]) -> None:
+    def __init__(self, namespace: Namespace, directory: Path, options: Mapping[int, bytes], lease: int = 10) -> None:
+        """`lease` is how many seconds one lasts."""
         directory.mkdir()
         self._script = directory / "script.json"
+        self._log = directory / "log"
+        self._lease = lease
         self.offers(options)
         program = str(Path(__file__).with_name("scripted_server.py"))
-        namespace.start([sys.executable, program, "srv0", str(self._script)], directory / "log")
+        namespace.start([sys.executable, program, "srv0", str(self._script)], self._log)
         until(self._script.with_suffix(".ready").exists, bool)
 
     def offers(self, options: Mapping[int, bytes]) -> None:
@@ -77,9 +81,14 @@ class ScriptedServer:
         """From now on say nothing."""
         self._write(silent=True, options={})
 
+    @property
+    def granted(self) -> int:
+        """How often it has granted or renewed a lease."""
+        return self._log.read_text().split().count(str(ACK))
+
     def _write(self, **script: object) -> None:
         aside = self._script.with_suffix(".new")
-        aside.write_text(json.dumps({"lease": 10, "renew": 2, "rebind": 4, **script}))
+        aside.write_text(json.dumps({"lease": self._lease, "renew": 2, "rebind": 4, **script}))
         aside.replace(self._script)
 
 
@@ -120,6 +129,10 @@ class Client:
     def release(self) -> None:
         """Give the lease back. No renewal may be due meanwhile."""
         raise NotImplementedError
+
+    def without_udev(self) -> None:
+        """Show the namespace's own interfaces in /sys, read-only: that says that no udev has to get them ready."""
+        self.namespace.run("mount", "-t", "sysfs", "-o", "ro", "none", "/sys")
 
     def made(self, name: str, files: Mapping[str, str]) -> Path:
         """Make a directory with these files."""
@@ -198,6 +211,69 @@ class Dhcpcd(Client):
         # lease, which nobody reads) says that the hook is over.
         self.namespace.run("dhcpcd", "-4", "-U", CLIENT_INTERFACE)
         self.namespace.run("dhcpcd", "-4", "-k", CLIENT_INTERFACE)
+
+
+class Networkd(Client):
+    """systemd's. It runs no hook, and neither udev nor D-Bus nor systemd itself is there."""
+
+    PROGRAM = "/lib/systemd/systemd-networkd"
+
+    def set_up(self) -> None:
+        # The identifier that it would send otherwise is made from /etc/machine-id, which not every machine has.
+        own = f"[Match]\nName={CLIENT_INTERFACE}\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
+        files = self.made("network", {"50-uplink.network": f"{own}[DHCPv4]\nClientIdentifier=mac\n"})
+        drop_ins = files / "50-uplink.network.d"
+        drop_ins.mkdir()
+        shutil.copy(TOOLS / "networkd" / "headstay.conf", drop_ins)
+        self.namespace.put(files, "/etc/systemd/network")
+        self.without_udev()
+        # As its unit has them made; it gives up root for this user.
+        directories = [f"/run/systemd/netif{below}" for below in ("", "/leases", "/links", "/lldp")]
+        self.namespace.run("install", "-d", "-o", "systemd-network", "-g", "systemd-network", *directories)
+
+    def command(self) -> list[str]:
+        return [self.PROGRAM]
+
+
+class NetworkManager(Client):
+    """freedesktop.org's, on a D-Bus of its own, which starts its dispatcher."""
+
+    PROGRAM = "NetworkManager"
+    PATIENCE = 2
+    """Seconds for which it looks for another lease after one has ended."""
+
+    def set_up(self) -> None:
+        # Neither names nor the host's name are its business: the latter would be the machine's own.
+        main = "plugins=keyfile\nauth-polkit=false\ndhcp=internal\nno-auto-default=*\ndns=none\nhostname-mode=none\n"
+        files = self.made("NetworkManager", {"NetworkManager.conf": f"[main]\n{main}"})
+        connection = self.made(
+            "NetworkManager/system-connections",
+            {
+                "uplink.nmconnection": f"[connection]\nid=uplink\ntype=ethernet\ninterface-name={CLIENT_INTERFACE}\n"
+                f"[ipv4]\nmethod=auto\ndhcp-timeout={self.PATIENCE}\n[ipv6]\nmethod=disabled\n"
+            },
+        )
+        (connection / "uplink.nmconnection").chmod(0o600)
+        shutil.copy(TOOLS / "NetworkManager" / "90-headstay", self.made("NetworkManager/dispatcher.d", {}))
+        self.namespace.put(files, "/etc/NetworkManager")
+        self.namespace.run("mount", "-t", "tmpfs", "none", "/var/lib/NetworkManager")
+        self.without_udev()
+        self.namespace.run("mkdir", "/run/dbus")
+
+    def start(self) -> None:
+        self.namespace.start(["dbus-daemon", "--system", "--nofork", "--nopidfile"], self.directory / "dbus-log")
+        until(Path(f"/proc/{self.namespace.pid}/root/run/dbus/system_bus_socket").exists, bool)
+        super().start()
+
+    def command(self) -> list[str]:
+        return [self.PROGRAM, "--debug"]
+
+    def connect(self) -> None:
+        """Ask for a lease again."""
+        self.namespace.run("nmcli", "connection", "up", "uplink")
+
+    def release(self) -> None:
+        self.namespace.run("nmcli", "connection", "down", "uplink")
 
 
 CLIENTS: tuple[type[Udhcpc | Dhclient | Dhcpcd], ...] = (Udhcpc, Dhclient, Dhcpcd)

@@ -2,7 +2,7 @@
 
 Run it in the server's namespace with a JSON file that says what to do, read anew for each message:
 {"options": {"253": "hex"}, "lease": seconds, "renew": seconds, "rebind": seconds, "silent": bool}.
-RFC 2131 as far as one client on one cable needs it.
+RFC 2131 as far as one client on one cable needs it. It prints the type of each message that it sends.
 """
 
 from __future__ import annotations
@@ -64,7 +64,11 @@ def serve(interface: str, script: Path) -> None:
             said = json.loads(script.read_text())
             kind = {DISCOVER: OFFER, REQUEST: ACK}.get(message_type(request) or 0)
             if kind is not None and not said["silent"]:
-                server.sendto(answer(request, kind, said), ("255.255.255.255", 68))
+                # A client that renews listens at its address only (RFC 2131 section 4.1).
+                held = request[12:16]
+                where = str(ipaddress.IPv4Address(held)) if any(held) else "255.255.255.255"
+                server.sendto(answer(request, kind, said), (where, 68))
+                print(kind, flush=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ The device is a process of its own; client and server are each in a namespace of
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -15,9 +14,9 @@ from typing import Any
 import pytest
 
 from end_to_end.processes import Device, until
-from peers.dhcp.cable import CLIENT_INTERFACE, join
+from peers.dhcp.cable import CLIENT_INTERFACE, laid, skip_without
 from peers.dhcp.clients import CLIENTS, NOT_SOON, Client, Dnsmasq, ScriptedServer, Udhcpc
-from peers.namespaces import Namespace, can_be_made, missing
+from peers.namespaces import Namespace
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 
@@ -27,11 +26,7 @@ Leafs = dict[str, Any]
 
 @pytest.fixture(params=CLIENTS, ids=lambda kind: kind.PROGRAM)
 def kind(request: pytest.FixtureRequest) -> type[Client]:
-    absent = missing(request.param.PROGRAM, "dnsmasq", "ip", "nsenter", "unshare")
-    if absent:
-        pytest.skip(f"these programs are missing: {', '.join(absent)}")
-    if not can_be_made():
-        pytest.skip("this machine lets nobody make namespaces")
+    skip_without(request.param.PROGRAM, "dnsmasq")
     found: type[Client] = request.param
     return found
 
@@ -45,10 +40,8 @@ def device(tmp_path: Path) -> Iterator[Device]:
 
 @pytest.fixture
 def cable(kind: type[Client]) -> Iterator[tuple[Namespace, Namespace]]:
-    with contextlib.ExitStack() as stack:
-        client, server = (stack.enter_context(Namespace()) for _ in range(2))
-        join(client, server)
-        yield client, server
+    with laid() as ends:
+        yield ends
 
 
 def lease_of(device: Device) -> Leafs:

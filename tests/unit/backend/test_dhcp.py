@@ -350,12 +350,16 @@ async def test_systemd_networkd(device: FakeDevice, tmp_path: Path) -> None:
     (tmp_path / "leases").mkdir()
     device.dhcp.watches(NetworkdWatch(tmp_path / "leases", name_of=lambda _: "eth0"))
     file = tmp_path / "leases" / "2"
-    file.write_text(f"ADDRESS=192.0.2.9\nOPTION_253={b'cloud.example'.hex()}\n")
+    file.write_text(f"ADDRESS=192.0.2.9\nLIFETIME=120\nOPTION_253={b'cloud.example'.hex()}\n")
     os.utime(file, (WALL, WALL))
     await device.dhcp.look(tmp_path)
     lease = device.dhcp.lease()
     assert lease is not None
     assert (lease.client, lease.received_at, device.names) == ("systemd-networkd", WALL, ["cloud.example"])
+    # It has been renewed for a day, which leaves the file as it was.
+    device.passes(86400)
+    await device.dhcp.look(tmp_path)
+    assert device.dhcp.lease() == lease
     file.unlink()
     await device.dhcp.look(tmp_path)
     assert device.names == ["primary"]
