@@ -7,6 +7,7 @@ outlives a test.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class SmallDevice:
         mounted = str(self.device.state_dir)
         namespace.run("mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "none", mounted)
         namespace.run("cp", "-a", f"{of.state_dir}/.", mounted)
-        namespace.run("sh", "-c", f"cat /dev/zero >{mounted}/filling || true")
+        self.fill()
 
     def start(self) -> Program:
         program = Program(
@@ -63,6 +64,18 @@ class SmallDevice:
         line = program.until_line("NETCONF on port")
         self.device.port = int(line.partition("NETCONF on port ")[2].partition(",")[0])
         return program
+
+    def reboot(self) -> None:
+        """Have the next start take place in another boot of the kernel."""
+        script = (
+            f"import sqlite3; connection = sqlite3.connect('{self.device.state_dir}/datastore.db'); "
+            "connection.execute('PRAGMA locking_mode = EXCLUSIVE'); "
+            "connection.execute(\"UPDATE fact SET value = 'earlier' WHERE name = 'boot-id'\"); connection.commit()"
+        )
+        self._namespace.run(sys.executable, "-c", script)
+
+    def fill(self) -> None:
+        self._namespace.run("sh", "-c", f"cat /dev/zero >{self.device.state_dir}/filling || true")
 
     def free_space(self) -> None:
         self._namespace.run("rm", f"{self.device.state_dir}/filling")
@@ -89,4 +102,24 @@ def test_a_restart_on_a_full_disk(small: SmallDevice) -> None:
     program = small.start()
     with connected(small.device) as session:
         assert "<ping-interval>40<" in session.get_config("running").data_xml
+    assert program.stop() == 0
+
+
+def test_a_new_boot_on_a_full_disk(small: SmallDevice) -> None:
+    small.free_space()
+    small.reboot()
+    small.fill()
+    program = small.start()
+    assert "can store nothing, no commit either: " in program.log
+    assert "no space left on" in program.log
+    with connected(small.device) as session:
+        assert "<ping-interval>20<" in session.get_config("running").data_xml
+        small.free_space()
+        configure(session, "<keepalive-interval>50</keepalive-interval>")
+        small.fill()
+    assert program.stop() == 0
+    program = small.start()
+    assert "can store nothing" not in program.log
+    with connected(small.device) as session:
+        assert "<keepalive-interval>50<" in session.get_config("running").data_xml
     assert program.stop() == 0

@@ -2,6 +2,11 @@
 
 Owns the choice (running is non-volatile; startup counts only where it is enabled; a confirmed commit that has not been
 confirmed is undone unless it may outlive the daemon) and the checks of what was stored.
+
+A disk that takes nothing, because it is full for instance, does not keep a device down that has run before. All that a
+start decides follows from what is stored and from the boot: what it could not write it decides again at the next start,
+in the same boot or another one, and undoes again what has to be undone. Once the disk takes something, it takes that
+with it (see `disk`), so that no later commit stands beside the boot-id or the confirmed commit of an earlier boot.
 """
 
 from __future__ import annotations
@@ -51,11 +56,12 @@ async def load(
     with_startup: bool,
     clock: Callable[[], float] = boottime,
 ) -> Boot:
-    """Return the trees to start with; running is on disk when this returns.
+    """Return the trees to start with; running is on disk when this returns, or owed to a disk that takes nothing.
 
     `initial` is an edit that makes a first configuration; `boot_id` tells one boot of the kernel from another, and
     `clock` counts from it. A configuration without any access control gets that of `initial`: nobody but root could
-    change it otherwise. Raises StartupError if what is stored does not obey the model, or the disk refuses.
+    change it otherwise. Raises StartupError if what is stored does not obey the model, or the disk refuses the first
+    configuration.
     """
     stored, facts = disk.load(), disk.facts()
     new_boot = facts.get(BOOT_ID) != boot_id
@@ -75,12 +81,19 @@ async def load(
     still_pending = pending if end is None else None
     if new_boot or end is not None or stored.get("running") != content:
         contents, noted = confirmed.record(still_pending)
-        try:
-            await disk.save({"running": content, **contents}, {BOOT_ID: boot_id, **noted})
-        except NetconfError as error:
-            raise StartupError(error.message) from None
+        record = {"running": content, **contents}, {BOOT_ID: boot_id, **noted}
+        await _save(disk, record, is_first="running" not in stored)
     events = () if end is None else _undone(model, stored, running, end)
     return Boot(running, startup, still_pending, events)
+
+
+async def _save(disk: Disk, record: confirmed.Record, *, is_first: bool) -> None:
+    try:
+        await disk.save(*record, in_force=True)
+    except NetconfError as error:
+        if is_first:  # nobody relies on this device yet, and whoever installs it is there to see
+            raise StartupError(error.message) from None
+        _log.error("the device comes up and can store nothing, no commit either: %s", error.message)
 
 
 def _pending(model: Model, stored: Mapping[str, bytes], facts: Mapping[str, str]) -> Pending | None:

@@ -3,11 +3,16 @@
 Owns the file's format, and what is said of a file that cannot be used. Knows no YANG: a tree is its octets here. One
 thread does all the work on the file, so that the event loop never waits for a disk. Nobody else can read or write the
 file while it is open.
+
+What is in force already, whether the disk takes it or not (what a start or a roll-back has undone), stays owed when it
+cannot be saved: the next save that succeeds writes it too, in the same transaction. So what is on disk is always what
+was in force at one moment, never a new fact beside an old tree.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +21,8 @@ from typing import Any
 
 from headstay.errors import OperationFailed, StartupError
 from headstay.sqlite_refusals import Cause, NotOursError, cause_of
+
+_log = logging.getLogger(__name__)
 
 FORMAT = 1
 """The format of the file, in SQLite's user_version. A later release that changes it migrates."""
@@ -37,12 +44,17 @@ CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 """
 
 
+_Record = tuple[Mapping[str, bytes | None], Mapping[str, str | None]]
+"""Datastores and facts; None: delete."""
+
+
 class Disk:
     """The open file."""
 
     def __init__(self, file: Path) -> None:
         """Open the file, or make it. Raises StartupError if it cannot be used, with what to do about that."""
-        self._file = file
+        self.file = file
+        self._owed: _Record = {}, {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="disk")
         try:
             self._connection = self._thread.submit(_open, file).result()
@@ -62,15 +74,22 @@ class Disk:
         """Return the small facts saved beside the datastores. Raises StartupError."""
         return dict(self._now("SELECT name, value FROM fact"))
 
-    async def save(self, contents: Mapping[str, bytes | None], facts: Mapping[str, str | None] | None = None) -> None:
-        """Save datastores and facts (None: delete) in one transaction; durable when this returns.
+    async def save(
+        self,
+        contents: Mapping[str, bytes | None],
+        facts: Mapping[str, str | None] | None = None,
+        *,
+        in_force: bool = False,
+    ) -> None:
+        """Save datastores and facts (None: delete) in one transaction, with what is owed; durable when this returns.
 
-        Raises OperationFailed if the disk refuses; then nothing was saved.
+        Raises OperationFailed if the disk refuses; then nothing was saved. `in_force`: it is owed then.
         """
+        record = contents, facts or {}
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._save, contents, facts or {})
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._save, record, in_force)
         except sqlite3.Error as error:
-            raise OperationFailed(f"the configuration could not be saved: {_unsaved(self._file, error)}") from None
+            raise OperationFailed(f"the configuration could not be saved: {_unsaved(self.file, error)}") from None
 
     def close(self) -> None:
         """Finish what is being written and close the file."""
@@ -84,9 +103,21 @@ class Disk:
         try:
             return self._thread.submit(read).result()
         except sqlite3.Error as error:
-            raise _refused(self._file, error) from None
+            raise _refused(self.file, error) from None
 
-    def _save(self, contents: Mapping[str, bytes | None], facts: Mapping[str, str | None]) -> None:
+    def _save(self, record: _Record, in_force: bool) -> None:
+        contents, facts = {**self._owed[0], **record[0]}, {**self._owed[1], **record[1]}
+        try:
+            self._write(contents, facts)
+        except sqlite3.Error:
+            if in_force:
+                self._owed = contents, facts
+            raise
+        if any(self._owed):
+            _log.info("what could not be stored in %s before is stored now", self.file)
+        self._owed = {}, {}
+
+    def _write(self, contents: Mapping[str, bytes | None], facts: Mapping[str, str | None]) -> None:
         with self._connection:
             for name, content in contents.items():
                 if content is None:

@@ -174,7 +174,7 @@ async def test_the_backend_refuses_and_nothing_has_changed(world: World) -> None
 
 
 async def test_the_disk_refuses_and_nothing_has_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def save(*_: object) -> None:
+    async def save(*_: object, **__: object) -> None:
         raise OperationFailed("disk full")
 
     await world.edit(30)
