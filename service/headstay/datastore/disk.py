@@ -16,9 +16,11 @@ import logging
 import sqlite3
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from headstay.datastore.secrets import sync_directory
 from headstay.errors import OperationFailed, StartupError
 from headstay.sqlite_refusals import Cause, NotOursError, cause_of
 
@@ -139,13 +141,15 @@ class Disk:
 
 
 def _open(file: Path) -> sqlite3.Connection:
-    existed = file.exists()
-    if existed and 0 < file.stat().st_size < _LEAST_OCTETS:
-        raise NotOursError("it is truncated")  # SQLite would take it for empty and write over it
+    if not file.exists():
+        _make(file)
+    # SQLite would take these for new ones, and throw away the write-ahead log beside them.
+    if not (size := file.stat().st_size):
+        raise NotOursError("it is empty")
+    if size < _LEAST_OCTETS:
+        raise NotOursError("it is truncated")
     connection = sqlite3.connect(file)
     try:
-        if not existed:
-            file.chmod(0o600)
         # Before anything else: so SQLite makes no file for shared memory, for which a full disk has no room.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA journal_mode = WAL")
@@ -158,14 +162,43 @@ def _open(file: Path) -> sqlite3.Connection:
     return connection
 
 
+def _make(file: Path) -> None:
+    """Make a file with nothing in it, durably.
+
+    It is made aside, and takes its place when it is whole: a start that is killed leaves no file, or one that is ours.
+    So a file that is empty is one whose content was lost.
+    """
+    aside = file.with_name(f".{file.name}.new")
+    journal = aside.with_name(f"{aside.name}-journal")
+    aside.unlink(missing_ok=True)
+    journal.unlink(missing_ok=True)
+    try:
+        aside.touch(mode=0o600)  # for its mode; SQLite gives its side files the same
+        with closing(sqlite3.connect(aside)) as connection:
+            connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
+        _put_log_aside(file)
+        aside.replace(file)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    sync_directory(file.parent)
+
+
+def _put_log_aside(file: Path) -> None:
+    """Keep the write-ahead log of a file that was moved away: SQLite would mix it into the one that takes its place."""
+    left = file.with_name(f"{file.name}-wal")
+    if left.exists():
+        aside = left.with_name(f"{left.name}.left")
+        left.replace(aside)
+        _log.warning("%s belongs to a datastore that is not here any more; it is kept as %s", left, aside)
+
+
 def _check(connection: sqlite3.Connection, file: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == 0:
         (foreign,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if foreign:
-            raise NotOursError("it is another program's database")
-        connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
-    elif version != FORMAT:
+        raise NotOursError("it is another program's database" if foreign else "it is empty")
+    if version != FORMAT:
         raise StartupError(
             f"the datastore {file} has format {version}, this release reads format {FORMAT}; "
             "start the release that wrote it"

@@ -4,6 +4,8 @@ import asyncio
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -162,9 +164,78 @@ def test_another_programs_database(file: Path) -> None:
         assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("device",)]
 
 
-def test_an_empty_file_is_what_a_first_start_leaves_when_it_is_killed(file: Path) -> None:
-    file.touch()
+def test_an_empty_file_is_one_whose_content_was_lost(file: Path) -> None:
+    filled(file)
+    file.write_bytes(b"")
+    log = file.with_name(f"{file.name}-wal")
+    log.write_bytes(b"what can still be rescued")
+    message = refused(file)
+    assert "it is empty" in message
+    assert LOSES_THE_FILE in message
+    assert (file.read_bytes(), log.read_bytes()) == (b"", b"what can still be rescued")
+
+
+def test_a_database_without_content_is_one_whose_content_was_lost(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    assert file.stat().st_size > 0
+    assert "it is empty" in refused(file)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from headstay.datastore import disk
+{}
+disk.Disk(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "disk.sqlite3.connect = lambda _: os._exit(9)",
+        "disk._put_log_aside = lambda _: os._exit(9)",
+        "disk.sync_directory = lambda _: os._exit(9)",
+        "disk._check = lambda *_: os._exit(9)",
+    ],
+)
+def test_a_first_start_that_is_killed_leaves_no_empty_file(file: Path, at: str) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED.format(at), file], check=False)
+    assert killed.returncode == 9
+    assert not file.exists() or file.stat().st_size > 0
     assert saved(file) == {}
+    filled(file)
+    assert {left.name for left in file.parent.iterdir()} == {file.name}
+
+
+def test_a_first_start_that_is_refused_leaves_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(sqlite3.Connection):
+        def executescript(self, *_: object) -> sqlite3.Cursor:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+
+    real = sqlite3.connect
+    with monkeypatch.context() as patch:
+        patch.setattr("headstay.datastore.disk.sqlite3.connect", lambda name: real(name, factory=Full))
+        assert "no space left" in refused(file)
+    assert list(file.parent.iterdir()) == []
+
+
+def test_the_log_of_a_file_that_was_moved_away_is_not_mixed_into_the_next(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = Disk(file)
+    asyncio.run(disk.save({"running": b"of before"}))
+    log = file.with_name(f"{file.name}-wal")
+    octets = log.read_bytes()
+    disk.close()
+    file.unlink()
+    log.write_bytes(octets)  # as kill -9 leaves it
+    assert saved(file) == {}
+    assert log.with_name(f"{log.name}.left").read_bytes() == octets
+    assert "is kept as" in caplog.text
 
 
 def test_a_directory(file: Path) -> None:
