@@ -24,7 +24,7 @@ from headstay.datastore.access import NACM
 from headstay.datastore.confirmed import Pending
 from headstay.datastore.confirming import boottime
 from headstay.datastore.difference import difference
-from headstay.datastore.disk import Disk
+from headstay.datastore.disk import RESTORE, Disk
 from headstay.datastore.edit import edited
 from headstay.datastore.events import ConfigChange, ConfirmedCommit, ConfirmEvent, DatastoreEvent
 from headstay.datastore.model import DATA, Model
@@ -33,6 +33,10 @@ from headstay.errors import NetconfError, RpcErrors, StartupError
 _log = logging.getLogger(__name__)
 
 BOOT_ID = "boot-id"
+
+
+class _Unusable(StartupError):
+    """What is stored is of no use. The message says why, and not where nor what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,21 @@ async def load(
     change it otherwise. Raises StartupError if what is stored does not obey the model, or the disk refuses the first
     configuration.
     """
+    try:
+        return await _load(model, disk, initial, boot_id, with_startup=with_startup, clock=clock)
+    except _Unusable as error:
+        raise StartupError(f"the datastore {disk.file} cannot be used: {error}; {RESTORE}") from None
+
+
+async def _load(
+    model: Model,
+    disk: Disk,
+    initial: etree._Element,
+    boot_id: str,
+    *,
+    with_startup: bool,
+    clock: Callable[[], float],
+) -> Boot:
     stored, facts = disk.load(), disk.facts()
     new_boot = facts.get(BOOT_ID) != boot_id
     startup = _tree(model, stored["startup"], "startup") if with_startup and "startup" in stored else None
@@ -75,7 +94,7 @@ async def load(
     elif "running" in stored:
         running = _tree(model, stored["running"], "running")
     else:
-        running = _checked(model, initial, "device.toml")
+        running = _first(model, initial)
     running = _with_access_control(model, running, initial)
     content = xml.serialise(running)
     still_pending = pending if end is None else None
@@ -104,7 +123,7 @@ def _pending(model: Model, stored: Mapping[str, bytes], facts: Mapping[str, str]
     try:
         return confirmed.restored(before, fact)
     except ValueError:
-        raise StartupError("what is stored of a confirmed commit is damaged") from None
+        raise _Unusable("what is stored of a confirmed commit is damaged") from None
 
 
 def _undone(
@@ -115,7 +134,7 @@ def _undone(
     told = ConfirmedCommit(None, end)
     try:
         changes = difference(model.schema, _tree(model, stored["running"], "running"), running)
-    except StartupError:  # what was undone does not matter any more
+    except _Unusable:  # what was undone does not matter any more
         return (told,)
     return (ConfigChange(None, "running", tuple(changes)), told) if changes else (told,)
 
@@ -129,20 +148,27 @@ def _with_access_control(model: Model, running: etree._Element, initial: etree._
     return edited(model.schema, running, config)
 
 
+def _first(model: Model, initial: etree._Element) -> etree._Element:
+    try:
+        return _checked(model, initial)
+    except (NetconfError, RpcErrors) as error:
+        raise StartupError(f"device.toml does not obey the model: {error}; correct it and start again") from None
+
+
 def _tree(model: Model, content: bytes, name: str) -> etree._Element:
     try:
         root = xml.parse(content)
     except xml.XmlError as error:
-        raise StartupError(f"the stored {name} configuration is damaged: {error}") from None
+        raise _Unusable(f"the stored {name} configuration is damaged: {error}") from None
     if root.tag != DATA:
-        raise StartupError(f"the stored {name} configuration is damaged: it is no <data>")
-    return _checked(model, root, f"the stored {name} configuration")
-
-
-def _checked(model: Model, config: etree._Element, what: str) -> etree._Element:
+        raise _Unusable(f"the stored {name} configuration is damaged: it is no <data>")
     try:
-        tree = edited(model.schema, model.empty(), config)
-        model.validate(tree)
+        return _checked(model, root)
     except (NetconfError, RpcErrors) as error:
-        raise StartupError(f"{what} does not obey the model: {error}") from None
+        raise _Unusable(f"the stored {name} configuration does not obey the model: {error}") from None
+
+
+def _checked(model: Model, config: etree._Element) -> etree._Element:
+    tree = edited(model.schema, model.empty(), config)
+    model.validate(tree)
     return tree

@@ -38,7 +38,7 @@ before takes half the time of making it longer, since the file system then has n
 """
 
 RESTORE = "restore it from a backup, or move it away to start with the first user only"
-"""What to do about a file whose content is lost."""
+"""What to do about a file whose content is lost or cannot be understood."""
 
 _SCHEMA = """
 CREATE TABLE datastore (name TEXT PRIMARY KEY, content BLOB NOT NULL, saved_at TEXT NOT NULL) STRICT;

@@ -119,8 +119,10 @@ async def test_a_new_boot_without_a_startup_configuration_keeps_running(disk: Di
 )
 async def test_what_is_stored_is_checked(disk: Disk, content: bytes, message: str) -> None:
     await disk.save({"running": content}, {"boot-id": "this-boot"})
-    with pytest.raises(StartupError, match=f"stored running configuration .*{message}"):
+    with pytest.raises(StartupError, match=f"stored running configuration .*{message}") as caught:
         await load(disk)
+    assert str(caught.value).startswith(f"the datastore {disk.file} cannot be used: ")
+    assert str(caught.value).endswith("; restore it from a backup, or move it away to start with the first user only")
     assert disk.load() == {"running": content}  # nothing is lost
 
 
@@ -136,7 +138,7 @@ async def test_the_first_configuration_is_checked(disk: Disk) -> None:
         hcm("<ping-interval>9</ping-interval>"),
         hcm("<source-address>::</source-address><address-family>ipv4</address-family>"),
     ):
-        with pytest.raises(StartupError, match=r"device\.toml does not obey the model"):
+        with pytest.raises(StartupError, match=r"^device\.toml does not obey the model.*; correct it and start again$"):
             await boot.load(device_model(), disk, wrong, "b", with_startup=False)
     assert disk.load() == {}
 
@@ -277,9 +279,9 @@ async def test_what_is_undone_need_not_obey_the_model(disk: Disk) -> None:
 async def test_a_damaged_confirmed_commit_stops_the_start(disk: Disk) -> None:
     await store_pending(disk)
     await disk.save({}, {FACT: "{"})
-    with pytest.raises(StartupError, match="confirmed commit is damaged"):
+    with pytest.raises(StartupError, match=r"datastores\.sqlite .*confirmed commit is damaged; restore it"):
         await load_at(disk, 1.0)
     await store_pending(disk)
     await disk.save({BEFORE: b"<data"})
-    with pytest.raises(StartupError, match="earlier configuration is damaged"):
+    with pytest.raises(StartupError, match=r"datastores\.sqlite .*earlier configuration is damaged.*; restore it"):
         await load_at(disk, 1.0)
