@@ -6,6 +6,7 @@ What the tests of the confirmed commit share.
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from headstay.datastore.edit import EditOptions
 from headstay.datastore.events import ConfirmedCommit, DatastoreEvent
 from headstay.datastore.secrets import Vault
 from headstay.datastore.stores import Datastores, Name, Parts
-from headstay.errors import NetconfError, OperationFailed
+from headstay.errors import NetconfError
 from models import OpenTo, device_model, hcm, values
 
 FIRST = 20
@@ -62,10 +63,10 @@ class FillableDisk(Disk):
 
     full = False
 
-    async def save(self, contents: Mapping[str, bytes | None], facts: Mapping[str, str | None] | None = None) -> None:
+    def _write(self, contents: Mapping[str, bytes | None], facts: Mapping[str, str | None]) -> None:
         if self.full:
-            raise OperationFailed("disk full")
-        await super().save(contents, facts)
+            raise sqlite3.OperationalError("disk full")
+        super()._write(contents, facts)
 
 
 @dataclass
@@ -79,9 +80,10 @@ class Device:
     events: list[DatastoreEvent] = field(default_factory=list)
     _boots: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
-    async def start(self) -> Device:
+    async def start(self, *, full: bool = False) -> Device:
         self.engine = Engine()
         self.disk = FillableDisk(self.directory / "datastores.sqlite")
+        self.disk.full = full
         first = hcm(f"<ping-interval>{FIRST}</ping-interval>")
         loaded = await boot.load(
             device_model(), self.disk, first, self.boot_id, with_startup=self.with_startup, clock=self.clock
@@ -100,14 +102,14 @@ class Device:
         await self.stores.stop()  # nothing of ours is under way; this drops the timer
         self.disk.close()
 
-    async def restart(self) -> None:
+    async def restart(self, *, full: bool = False) -> None:
         await self.kill()
-        await self.start()
+        await self.start(full=full)
 
-    async def reboot(self) -> None:
+    async def reboot(self, *, full: bool = False) -> None:
         await self.kill()
         self.boot_id, self.now = f"boot-{next(self._boots)}", 1.0
-        await self.start()
+        await self.start(full=full)
 
     def clock(self) -> float:
         return self.now

@@ -60,7 +60,13 @@ class MemoryDisk:
     def __init__(self) -> None:
         self.contents: dict[str, bytes | None] = {}
 
-    async def save(self, contents: Mapping[str, bytes | None], facts: Mapping[str, str | None] | None = None) -> None:
+    async def save(
+        self,
+        contents: Mapping[str, bytes | None],
+        facts: Mapping[str, str | None] | None = None,
+        *,
+        in_force: bool = False,
+    ) -> None:
         self.contents.update(contents)
 
 

@@ -72,9 +72,20 @@ async def run_device(file: Path) -> None:
     logging.getLogger("asyncssh").setLevel(logging.WARNING)
     state_dir = configuration.state_dir
     with StateDirectory(state_dir):
+        _warn_of_loss(state_dir)
         rotation.settle_at_start(state_dir / SECRETS_KEY, state_dir / DATASTORE)
         _allow_descriptors(configuration.netconf.limits)
         await _Device(configuration).run(stopped)
+
+
+def _warn_of_loss(state_dir: Path) -> None:
+    """Say that the configuration is gone where a device has run before: whoever moved it away knows, nobody else."""
+    if not (state_dir / DATASTORE).exists() and any((state_dir / name).exists() for name in (EVENTS, REPORTS)):
+        _log.warning(
+            "there is no %s, though this device has run before: it starts with the first user only; "
+            "if nobody has moved the file away, stop the device and restore it from a backup",
+            state_dir / DATASTORE,
+        )
 
 
 def _allow_descriptors(limits: Limits) -> None:

@@ -6,6 +6,7 @@ Everything that can change while the daemon runs is in the datastores instead.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from pathlib import Path
 
@@ -20,6 +21,8 @@ DEFAULT_FILE = Path("/etc/headstay/device.toml")
 DEFAULT_STATE_DIR = Path("/var/lib/headstay")
 SOCKET_NAME = "netconf.sock"
 """The local NETCONF socket, in the state directory."""
+LONGEST_SOCKET_PATH = 107
+"""Octets: what `struct sockaddr_un` has room for, and the octet that ends it."""
 
 
 class _Table(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
@@ -71,7 +74,18 @@ def load(file: Path) -> DeviceFile:
     complaint = _complaint(found)
     if complaint is not None:
         raise StartupError(f"{file}: {complaint}")
-    return msgspec.structs.replace(found, state_dir=file.absolute().parent / found.state_dir)
+    state_dir = file.absolute().parent / found.state_dir
+    if (complaint := path_complaint(state_dir / SOCKET_NAME)) is not None:
+        raise StartupError(f"{file}: state-dir: {complaint}; choose a shorter one")
+    return msgspec.structs.replace(found, state_dir=state_dir)
+
+
+def path_complaint(socket: Path) -> str | None:
+    """Return what is wrong with this path for the socket, if anything is."""
+    octets = len(os.fsencode(socket))
+    if octets <= LONGEST_SOCKET_PATH:
+        return None
+    return f"the path of the socket, {socket}, has {octets} octets, and may have {LONGEST_SOCKET_PATH}"
 
 
 def _complaint(found: DeviceFile) -> str | None:

@@ -103,7 +103,7 @@ def _deepest_scope(octets: bytes) -> int:
 
 def _cause(error: Exception) -> str:
     # libxml2 quotes names and, rarely, text of the document; the first line without a position is enough to act on.
-    return str(error).partition("\n")[0][:200]
+    return str(error).partition("\n")[0].replace(" (<string>, line ", " (line ")[:200]
 
 
 def serialise(element: etree._Element) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 
@@ -35,17 +36,31 @@ def refused(device: Device) -> str:
     return said[0]
 
 
-@pytest.mark.parametrize("damage", [b"", b"this is no database", b"SQLite format 3\0 and then rubbish" * 100])
-def test_corrupt_database(stopped: Device, damage: bytes) -> None:
+@pytest.mark.parametrize("damage", [b"", None, b"this is no database", b"SQLite format 3\0 and then rubbish" * 100])
+def test_corrupt_database(stopped: Device, damage: bytes | None) -> None:
     database = stopped.state_dir / "datastore.db"
     original = database.read_bytes()
-    damaged = damage or original[:5000]
+    damaged = original[:5000] if damage is None else damage
     database.write_bytes(damaged)
-    assert "datastore.db" in refused(stopped)
+    assert re.search(r"datastore\.db cannot be used: it is damaged .*; restore it from a backup, or", refused(stopped))
     assert database.read_bytes() == damaged, "what can still be rescued was touched"
     database.write_bytes(original)
     stopped.start()
     stopped.stop()
+
+
+def test_missing_database(stopped: Device, tmp_path: Path) -> None:
+    """It may have been moved away, as the daemon itself advises; whoever did not do that has to hear of it."""
+    (stopped.state_dir / "datastore.db").unlink()
+    stopped.start()
+    stopped.stop()
+    assert "datastore.db, though this device has run before" in stopped.program.log
+    stopped.start()
+    stopped.stop()
+    assert "has run before" not in stopped.program.log
+    new = Device(tmp_path / "new", "HS-NEW")
+    new.stop()
+    assert "has run before" not in new.program.log
 
 
 def test_short_secrets_key(stopped: Device) -> None:
@@ -68,7 +83,7 @@ def test_unreadable_file(stopped: Device, name: str) -> None:
     file = stopped.state_dir / name
     file.unlink()
     file.mkdir()
-    assert name in refused(stopped)
+    assert re.search(f"{file} cannot be .*; (restore it|see that)", refused(stopped))
 
 
 def test_host_key_that_is_none(stopped: Device) -> None:

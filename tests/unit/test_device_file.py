@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from pathlib import Path
 
 import msgspec
@@ -31,6 +32,20 @@ def test_smallest_file(tmp_path: Path) -> None:
 
 def test_relative_state_directory_counts_from_the_file(tmp_path: Path) -> None:
     assert load(tmp_path, f'state-dir = "here"\n{SMALLEST}').state_dir == tmp_path / "here"
+
+
+def test_a_state_directory_in_which_no_socket_can_be(tmp_path: Path) -> None:
+    room = 107 - len(f"{tmp_path}//netconf.sock")
+    text = f'state-dir = "{"ä" * (room // 2)}{"x" * (room % 2)}%s"\n{SMALLEST}'
+    state_dir = load(tmp_path, text % "").state_dir
+    state_dir.mkdir()
+    with socket.socket(socket.AF_UNIX) as longest:
+        longest.bind(str(state_dir / device_file.SOCKET_NAME))
+    with pytest.raises(StartupError) as refused:
+        load(tmp_path, text % "y")
+    message = str(refused.value)
+    assert message.startswith(f"{tmp_path}/device.toml: state-dir: the path of the socket, {state_dir}y/netconf.sock, ")
+    assert message.endswith(" has 108 octets, and may have 107; choose a shorter one")
 
 
 def test_every_limit_can_be_set_and_has_a_default(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
     "headstay.errors": frozenset(),
     "headstay.report_store": frozenset({"headstay.engine", "headstay.wire", "headstay.errors"}),
     "headstay.rate_limit": frozenset(),
+    "headstay.sqlite_refusals": frozenset(),
     "headstay.state_directory": frozenset({"headstay.errors"}),
     "headstay.toml": frozenset({"headstay.errors"}),
     "headstay.xml": frozenset({"headstay.errors"}),
@@ -37,7 +38,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
     "headstay.dhcp": frozenset({"headstay.errors"}),
     "headstay.engine": frozenset({"headstay.wire", "headstay.errors", "headstay.rate_limit"}),
     "headstay.cloud": frozenset({"headstay.wire", "headstay.errors", "headstay.toml", "headstay.rate_limit"}),
-    "headstay.datastore": frozenset({"headstay.errors", "headstay.xml"}),
+    "headstay.datastore": frozenset({"headstay.errors", "headstay.xml", "headstay.sqlite_refusals"}),
     "headstay.backend": frozenset(
         {
             "headstay.errors",
@@ -54,7 +55,9 @@ ARROWS: Mapping[str, frozenset[str]] = {
             "headstay.datastore.secrets",
         }
     ),
-    "headstay.netconf": frozenset({"headstay.errors", "headstay.xml", "headstay.datastore"}),
+    "headstay.netconf": frozenset(
+        {"headstay.errors", "headstay.xml", "headstay.sqlite_refusals", "headstay.datastore"}
+    ),
 }
 """Package or module -> what of ours it may import besides itself. The longest name that fits a module counts.
 

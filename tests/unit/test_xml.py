@@ -141,3 +141,8 @@ def test_declarations_repeated_inwards_count_each_time() -> None:
 @pytest.mark.parametrize("prologue", [b"", b'\xef\xbb\xbf<?xml version="1.0" encoding="UTF-8"?>\n'])
 def test_declarations_side_by_side_do_not_add_up(prologue: bytes) -> None:
     assert len(xml.parse(prologue + b"<a>" + b'<b xmlns="urn:b" xmlns:c="urn:c"/>' * 1000 + b"</a>")) == 1000
+
+
+def test_what_is_wrong_is_told_without_python_s_name_for_it() -> None:
+    with pytest.raises(XmlError, match=r"^not well-formed XML: .* \(line 1\)$"):
+        xml.parse(b"<data")

@@ -48,8 +48,17 @@ def _key(file: Path) -> PublicKey:
         ) from None
     except PermissionError:
         raise CommandError(f"{file}.pub: permission denied; run this as root or as the daemon's user") from None
-    except (OSError, ValueError) as error:
-        raise CommandError(f"{file}.pub cannot be read: {error}; the daemon makes it anew when it starts") from None
+    except NotADirectoryError:
+        raise CommandError(
+            f"{file.parent} is no directory; name the daemon with --config or its directory with --state-dir"
+        ) from None
+    except OSError as error:
+        raise CommandError(
+            f"{file}.pub cannot be read: {error.strerror}; move away what is there, and the daemon makes it anew "
+            "when it starts"
+        ) from None
+    except ValueError:
+        raise CommandError(f"{file}.pub is not a public key; the daemon makes it anew when it starts") from None
 
 
 def _host(directory: Path) -> str:

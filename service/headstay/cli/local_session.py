@@ -16,7 +16,7 @@ from types import TracebackType
 from lxml import etree
 
 from headstay import toml, xml
-from headstay.device_file import DEFAULT_FILE, DEFAULT_STATE_DIR, SOCKET_NAME, DeviceFile
+from headstay.device_file import DEFAULT_FILE, DEFAULT_STATE_DIR, SOCKET_NAME, DeviceFile, path_complaint
 from headstay.errors import CommandError
 from headstay.netconf.framing import Deframer, Framing, FramingError, frame
 
@@ -58,6 +58,8 @@ class LocalSession:
 
         `time_limit` is how many seconds each answer may take, `altogether` how many all of them, from now on.
         """
+        if (complaint := path_complaint(path)) is not None:
+            raise CommandError(f"{complaint}; no daemon can be there: name it with --config or a shorter --state-dir")
         self._time_limit = time_limit
         self._end = monotonic() + altogether
         self._deframer = Deframer()

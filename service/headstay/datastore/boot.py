@@ -2,6 +2,11 @@
 
 Owns the choice (running is non-volatile; startup counts only where it is enabled; a confirmed commit that has not been
 confirmed is undone unless it may outlive the daemon) and the checks of what was stored.
+
+A disk that takes nothing, because it is full for instance, does not keep a device down that has run before. All that a
+start decides follows from what is stored and from the boot: what it could not write it decides again at the next start,
+in the same boot or another one, and undoes again what has to be undone. Once the disk takes something, it takes that
+with it (see `disk`), so that no later commit stands beside the boot-id or the confirmed commit of an earlier boot.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ from headstay.datastore.access import NACM
 from headstay.datastore.confirmed import Pending
 from headstay.datastore.confirming import boottime
 from headstay.datastore.difference import difference
-from headstay.datastore.disk import Disk
+from headstay.datastore.disk import RESTORE, Disk
 from headstay.datastore.edit import edited
 from headstay.datastore.events import ConfigChange, ConfirmedCommit, ConfirmEvent, DatastoreEvent
 from headstay.datastore.model import DATA, Model
@@ -28,6 +33,10 @@ from headstay.errors import NetconfError, RpcErrors, StartupError
 _log = logging.getLogger(__name__)
 
 BOOT_ID = "boot-id"
+
+
+class _Unusable(StartupError):
+    """What is stored is of no use. The message says why, and not where nor what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +60,28 @@ async def load(
     with_startup: bool,
     clock: Callable[[], float] = boottime,
 ) -> Boot:
-    """Return the trees to start with; running is on disk when this returns.
+    """Return the trees to start with; running is on disk when this returns, or owed to a disk that takes nothing.
 
     `initial` is an edit that makes a first configuration; `boot_id` tells one boot of the kernel from another, and
     `clock` counts from it. A configuration without any access control gets that of `initial`: nobody but root could
-    change it otherwise. Raises StartupError if what is stored does not obey the model, or the disk refuses.
+    change it otherwise. Raises StartupError if what is stored does not obey the model, or the disk refuses the first
+    configuration.
     """
+    try:
+        return await _load(model, disk, initial, boot_id, with_startup=with_startup, clock=clock)
+    except _Unusable as error:
+        raise StartupError(f"the datastore {disk.file} cannot be used: {error}; {RESTORE}") from None
+
+
+async def _load(
+    model: Model,
+    disk: Disk,
+    initial: etree._Element,
+    boot_id: str,
+    *,
+    with_startup: bool,
+    clock: Callable[[], float],
+) -> Boot:
     stored, facts = disk.load(), disk.facts()
     new_boot = facts.get(BOOT_ID) != boot_id
     startup = _tree(model, stored["startup"], "startup") if with_startup and "startup" in stored else None
@@ -69,18 +94,25 @@ async def load(
     elif "running" in stored:
         running = _tree(model, stored["running"], "running")
     else:
-        running = _checked(model, initial, "device.toml")
+        running = _first(model, initial)
     running = _with_access_control(model, running, initial)
     content = xml.serialise(running)
     still_pending = pending if end is None else None
     if new_boot or end is not None or stored.get("running") != content:
         contents, noted = confirmed.record(still_pending)
-        try:
-            await disk.save({"running": content, **contents}, {BOOT_ID: boot_id, **noted})
-        except NetconfError as error:
-            raise StartupError(error.message) from None
+        record = {"running": content, **contents}, {BOOT_ID: boot_id, **noted}
+        await _save(disk, record, is_first="running" not in stored)
     events = () if end is None else _undone(model, stored, running, end)
     return Boot(running, startup, still_pending, events)
+
+
+async def _save(disk: Disk, record: confirmed.Record, *, is_first: bool) -> None:
+    try:
+        await disk.save(*record, in_force=True)
+    except NetconfError as error:
+        if is_first:  # nobody relies on this device yet, and whoever installs it is there to see
+            raise StartupError(error.message) from None
+        _log.error("the device comes up and can store nothing, no commit either: %s", error.message)
 
 
 def _pending(model: Model, stored: Mapping[str, bytes], facts: Mapping[str, str]) -> Pending | None:
@@ -91,7 +123,7 @@ def _pending(model: Model, stored: Mapping[str, bytes], facts: Mapping[str, str]
     try:
         return confirmed.restored(before, fact)
     except ValueError:
-        raise StartupError("what is stored of a confirmed commit is damaged") from None
+        raise _Unusable("what is stored of a confirmed commit is damaged") from None
 
 
 def _undone(
@@ -102,7 +134,7 @@ def _undone(
     told = ConfirmedCommit(None, end)
     try:
         changes = difference(model.schema, _tree(model, stored["running"], "running"), running)
-    except StartupError:  # what was undone does not matter any more
+    except _Unusable:  # what was undone does not matter any more
         return (told,)
     return (ConfigChange(None, "running", tuple(changes)), told) if changes else (told,)
 
@@ -116,20 +148,27 @@ def _with_access_control(model: Model, running: etree._Element, initial: etree._
     return edited(model.schema, running, config)
 
 
+def _first(model: Model, initial: etree._Element) -> etree._Element:
+    try:
+        return _checked(model, initial)
+    except (NetconfError, RpcErrors) as error:
+        raise StartupError(f"device.toml does not obey the model: {error}; correct it and start again") from None
+
+
 def _tree(model: Model, content: bytes, name: str) -> etree._Element:
     try:
         root = xml.parse(content)
     except xml.XmlError as error:
-        raise StartupError(f"the stored {name} configuration is damaged: {error}") from None
+        raise _Unusable(f"the stored {name} configuration is damaged: {error}") from None
     if root.tag != DATA:
-        raise StartupError(f"the stored {name} configuration is damaged: it is no <data>")
-    return _checked(model, root, f"the stored {name} configuration")
-
-
-def _checked(model: Model, config: etree._Element, what: str) -> etree._Element:
+        raise _Unusable(f"the stored {name} configuration is damaged: it is no <data>")
     try:
-        tree = edited(model.schema, model.empty(), config)
-        model.validate(tree)
+        return _checked(model, root)
     except (NetconfError, RpcErrors) as error:
-        raise StartupError(f"{what} does not obey the model: {error}") from None
+        raise _Unusable(f"the stored {name} configuration does not obey the model: {error}") from None
+
+
+def _checked(model: Model, config: etree._Element) -> etree._Element:
+    tree = edited(model.schema, model.empty(), config)
+    model.validate(tree)
     return tree

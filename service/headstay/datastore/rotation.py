@@ -20,7 +20,7 @@ from pathlib import Path
 from lxml import etree
 
 from headstay import xml
-from headstay.datastore.disk import Disk
+from headstay.datastore.disk import RESTORE, Disk
 from headstay.datastore.schema import Protection, SchemaNode
 from headstay.datastore.secrets import SecretUnreadableError, Vault, create_key, sync_directory
 from headstay.errors import StartupError
@@ -77,7 +77,7 @@ async def store(schema: SchemaNode, disk: Disk, old: Vault, new: Vault, reseal: 
     unreadable: list[str] = []
     count = 0
     for name, content in disk.load().items():
-        tree = _parsed(name, content)
+        tree = _parsed(disk.file, name, content)
         for leaf, element in _secrets(schema, tree):
             try:
                 element.text = new.seal(old.open(element.text or "", leaf), leaf)
@@ -122,11 +122,12 @@ def settle_at_start(key_file: Path, datastore_file: Path) -> None:
         _log.warning("a change of the secrets' key was cut off; it is %s now", "finished" if finished else "undone")
 
 
-def _parsed(name: str, content: bytes) -> etree._Element:
+def _parsed(file: Path, name: str, content: bytes) -> etree._Element:
     try:
         return xml.parse(content)
     except xml.XmlError as error:
-        raise StartupError(f"the stored {name} configuration is damaged: {error}") from None
+        what = f"the stored {name} configuration is damaged: {error}"
+        raise StartupError(f"the datastore {file} cannot be used: {what}; {RESTORE}") from None
 
 
 def _secrets(parent: SchemaNode, tree: etree._Element) -> Iterator[tuple[SchemaNode, etree._Element]]:

@@ -36,6 +36,7 @@ MOST_PASSWORDS = 100
 """Clear user passwords in one edit."""
 _KEY_OCTETS = 32
 _NONCE_OCTETS = 12
+_RESTORE = "restore it from a backup, or move it away and set every secret again"
 
 
 class SecretUnreadableError(HeadstayError):
@@ -58,7 +59,10 @@ class Vault:
             if not file.exists():
                 create_key(file)
         except OSError as error:
-            raise _unreadable(file, error) from None
+            raise StartupError(
+                f"the secrets' key {file} cannot be made: {error.strerror}; "
+                "see that there is space, and that the daemon may write there"
+            ) from None
         return cls.existing(file)
 
     @classmethod
@@ -67,12 +71,11 @@ class Vault:
         try:
             key = file.read_bytes()
         except OSError as error:
-            raise _unreadable(file, error) from None
-        if len(key) != _KEY_OCTETS:
             raise StartupError(
-                f"the secrets' key {file} has {len(key)} octets instead of {_KEY_OCTETS}; restore it from a backup, "
-                "or move it away and set every secret again"
-            )
+                f"the secrets' key {file} cannot be read: {error.strerror}; {_next_step(error)}"
+            ) from None
+        if len(key) != _KEY_OCTETS:
+            raise StartupError(f"the secrets' key {file} has {len(key)} octets instead of {_KEY_OCTETS}; {_RESTORE}")
         return cls(key)
 
     def seal(self, clear: str, leaf: SchemaNode) -> str:
@@ -121,8 +124,13 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _unreadable(file: Path, error: OSError) -> StartupError:
-    return StartupError(f"the secrets' key {file} cannot be read: {error.strerror}")
+def _next_step(error: OSError) -> str:
+    match error:
+        case FileNotFoundError():
+            return "the daemon makes it at its first start (`headstay device`)"
+        case PermissionError():
+            return "only the daemon's user and root may read it"
+    return _RESTORE
 
 
 async def protected(vault: Vault, schema: SchemaNode, config: etree._Element, target: etree._Element) -> etree._Element:

@@ -382,10 +382,11 @@ class Datastores:
         contents, facts = confirmed.record(None)
 
         async def save(running: Mapping[str, bytes]) -> None:
+            has_to_be = effect.requester is None
             try:
-                await self._parts.disk.save({**running, **contents}, facts)
+                await self._parts.disk.save({**running, **contents}, facts, in_force=has_to_be)
             except NetconfError as error:
-                if effect.requester is not None:
+                if not has_to_be:
                     raise
                 # What is stored undoes itself at the next start, so the way back is safe without the disk.
                 _log.error("a confirmed commit is undone, but not on disk: %s", error.message)

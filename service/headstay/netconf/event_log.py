@@ -1,7 +1,8 @@
 """SHELL: the replay log on disk: one SQLite file of its own, written in batches by one thread.
 
 Owns the file's format. The file is a convenience, the datastores are not, so nothing here stops the daemon: a file that
-is damaged is set aside and begun anew, one that cannot be written leaves the log in memory, and both are said once.
+is damaged is set aside and begun anew, one that cannot be used for another reason stays as it is and leaves the log in
+memory, and both are said once.
 
 Made for flash: WAL with synchronous=NORMAL writes a batch without waiting for the medium. What is lost by a power cut
 is the last batches; the file itself stays whole, and a daemon that is killed loses no batch at all.
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from headstay.netconf.streams import MOST_ENTRIES, MOST_OCTETS, Entry, Log
+from headstay.sqlite_refusals import Cause, NotOursError, cause_of
 
 FORMAT: Final = 1
 """The format of the file, in SQLite's user_version. Another one is set aside like a damaged file."""
@@ -72,19 +74,21 @@ class EventLog:
 
     def _load(self, now: float) -> Log:
         try:
-            log = self._opened(now)
-        except (sqlite3.Error, OSError) as error:
-            _log.warning("the log of notifications %s cannot be read (%s); it is begun anew", self._file, error)
-        else:
-            return log
-        try:
-            _set_aside(self._file)
-            log = self._opened(now)
+            return self._whole(now)
         except (sqlite3.Error, OSError) as error:
             _log.error("the log of notifications %s cannot be kept (%s); it is in memory only", self._file, error)
-        else:
-            return log
         return self._made(now)
+
+    def _whole(self, now: float) -> Log:
+        """Open the file; one that is damaged is set aside before."""
+        try:
+            return self._opened(now)
+        except sqlite3.Error as error:
+            if cause_of(error, self._file) is not Cause.DAMAGED:
+                raise
+            _log.warning("the log of notifications %s cannot be read (%s); it is begun anew", self._file, error)
+        _set_aside(self._file)
+        return self._opened(now)
 
     def _opened(self, now: float) -> Log:
         connection = _connected(self._file, now)
@@ -121,6 +125,8 @@ def _connected(file: Path, now: float) -> sqlite3.Connection:
     try:
         if not existed:
             file.chmod(0o600)
+        # As for the datastores: no file for shared memory, for which a full disk has no room.
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         _prepare(connection, now)
@@ -137,20 +143,20 @@ def _prepare(connection: sqlite3.Connection, now: float) -> None:
         with connection:
             connection.execute("INSERT INTO fact VALUES (?, ?)", (_CREATED, now))
     elif version != FORMAT:
-        raise sqlite3.DatabaseError(f"it has format {version}")
+        raise NotOursError(f"it has format {version}")
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise sqlite3.DatabaseError(" ".join(str(verdict).split()))
+        raise NotOursError(" ".join(str(verdict).split()))
 
 
 def _read(connection: sqlite3.Connection) -> tuple[float, list[Entry], float | None]:
     rows = connection.execute("SELECT number, time, content FROM notification ORDER BY number").fetchall()
     entries = [Entry(*row) for row in rows]
     if entries and entries[-1].number - entries[0].number != len(entries) - 1:
-        raise sqlite3.DatabaseError("entries are missing")
+        raise NotOursError("entries are missing")
     facts = dict(connection.execute("SELECT name, time FROM fact").fetchall())
     if _CREATED not in facts:
-        raise sqlite3.DatabaseError("it does not say when it was begun")
+        raise NotOursError("it does not say when it was begun")
     return facts[_CREATED], entries, facts.get(_AGED)
 
 

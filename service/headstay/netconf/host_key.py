@@ -49,14 +49,26 @@ def made(file: Path) -> PublicKey:
             _write(file, asyncssh.generate_private_key("ssh-ed25519", comment="headstay").export_private_key(), 0o600)
         key = asyncssh.read_private_key(file)
         public = _parsed(key.export_public_key().decode())
-        beside = _public_file(file)
-        if not beside.exists() or _parsed(beside.read_text()) != public:
-            _write(beside, f"{public.line} headstay\n".encode(), 0o644)
+        if not _is_beside(file, public):
+            _write(_public_file(file), f"{public.line} headstay\n".encode(), 0o644)
     except OSError as error:
-        raise StartupError(f"the SSH host key {file} cannot be made or read: {error.strerror}") from None
+        raise StartupError(
+            f"the SSH host key {error.filename2 or error.filename or file} cannot be made or read: {error.strerror}; "
+            "see that it is a file, and that there is space and the daemon may write there"
+        ) from None
     except (asyncssh.KeyImportError, ValueError) as error:
-        raise StartupError(f"the SSH host key {file} is not a private key without passphrase: {error}") from None
+        raise StartupError(
+            f"the SSH host key {file} is not a private key without passphrase: {error}; restore it from a backup, or "
+            "move it away, and the daemon makes another one, of which every manager has to be told"
+        ) from None
     return public
+
+
+def _is_beside(file: Path, public: PublicKey) -> bool:
+    try:
+        return read(file) == public
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def read(file: Path) -> PublicKey:

@@ -44,7 +44,18 @@ def test_no_key_yet_or_no_key_at_all(tmp_path: Path, content: str | None, capsys
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.count("\n") == 1
-    assert ("has no host key yet" if content is None else "cannot be read") in printed.err
+    assert ("has no host key yet" if content is None else "the daemon makes it anew when it starts") in printed.err
+
+
+def test_what_the_daemon_cannot_mend_is_not_promised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert main(["host-key", "--state-dir", str(file)]) == 1
+    said = f"headstay: {file} is no directory; name the daemon with --config or its directory with --state-dir\n"
+    assert capsys.readouterr().err == said
+    (tmp_path / f"{host_key.FILE_NAME}.pub").mkdir()
+    assert main(["host-key", "--state-dir", str(tmp_path)]) == 1
+    assert ".pub cannot be read: Is a directory; move away what is there, and" in capsys.readouterr().err
 
 
 def test_openssh_shows_the_same_fingerprint(tmp_path: Path) -> None:

@@ -101,6 +101,12 @@ def test_no_daemon(tmp_path: Path) -> None:
     assert "no daemon answers" in advice(tmp_path / "netconf.sock")
 
 
+def test_a_path_that_is_too_long_for_a_socket(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 108) / "netconf.sock"
+    octets = len(str(path))
+    assert f"{path}, has {octets} octets, and may have 107; no daemon can be there: " in advice(path)
+
+
 def test_an_answer_in_drops(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "netconf.sock"
     gave_up = []

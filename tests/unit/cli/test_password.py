@@ -139,7 +139,7 @@ def test_without_a_key_none_is_made(tmp_path: Path, monkeypatch, capsys) -> None
     for operation in ("encrypt", "rotate-key"):
         code, out, err = run(capsys, tmp_path, operation)
         assert (code, out) == (1, "")
-        assert "secrets.key cannot be read: No such file or directory" in err
+        assert "secrets.key cannot be read: No such file or directory; the daemon makes it at its first start" in err
     assert list(tmp_path.iterdir()) == []
 
 

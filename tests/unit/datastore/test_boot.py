@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from headstay.datastore import boot
 from headstay.datastore.boot import Boot
 from headstay.datastore.confirmed import BEFORE, FACT, Pending, record
 from headstay.datastore.disk import Disk
-from headstay.errors import OperationFailed, StartupError
+from headstay.errors import StartupError
 from models import config, device_model, hcm, made, text, values
 
 INITIAL = hcm("<ping-interval>11</ping-interval>")
@@ -118,8 +119,10 @@ async def test_a_new_boot_without_a_startup_configuration_keeps_running(disk: Di
 )
 async def test_what_is_stored_is_checked(disk: Disk, content: bytes, message: str) -> None:
     await disk.save({"running": content}, {"boot-id": "this-boot"})
-    with pytest.raises(StartupError, match=f"stored running configuration .*{message}"):
+    with pytest.raises(StartupError, match=f"stored running configuration .*{message}") as caught:
         await load(disk)
+    assert str(caught.value).startswith(f"the datastore {disk.file} cannot be used: ")
+    assert str(caught.value).endswith("; restore it from a backup, or move it away to start with the first user only")
     assert disk.load() == {"running": content}  # nothing is lost
 
 
@@ -135,7 +138,7 @@ async def test_the_first_configuration_is_checked(disk: Disk) -> None:
         hcm("<ping-interval>9</ping-interval>"),
         hcm("<source-address>::</source-address><address-family>ipv4</address-family>"),
     ):
-        with pytest.raises(StartupError, match=r"device\.toml does not obey the model"):
+        with pytest.raises(StartupError, match=r"^device\.toml does not obey the model.*; correct it and start again$"):
             await boot.load(device_model(), disk, wrong, "b", with_startup=False)
     assert disk.load() == {}
 
@@ -148,11 +151,17 @@ async def test_a_secret_never_stands_in_the_error(disk: Disk) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-async def test_a_disk_that_refuses_stops_the_start(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def save(*_: object) -> None:
-        raise OperationFailed("the configuration could not be saved: disk full")
+def refuse(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the disk take nothing more."""
 
-    monkeypatch.setattr(disk, "save", save)
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("disk full")
+
+    monkeypatch.setattr(disk, "_write", full)
+
+
+async def test_a_disk_that_refuses_stops_the_first_start(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(disk, monkeypatch)
     with pytest.raises(StartupError, match="disk full"):
         await load(disk)
 
@@ -162,18 +171,35 @@ async def test_what_is_loaded_is_canonical(disk: Disk) -> None:
     assert text((await load(disk)).running).encode() == octets(20)
 
 
-async def test_a_restart_that_changes_nothing_does_not_write(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that is full must not keep the device from starting."""
+async def test_a_restart_that_changes_nothing_does_not_write(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     first = await load(disk)
-
-    async def full(*_: object) -> None:
-        raise OperationFailed("the disk is full")
-
-    monkeypatch.setattr(disk, "save", full)
+    refuse(disk, monkeypatch)
     again = await load(disk)
     assert text(again.running) == text(first.running)
-    with pytest.raises(StartupError, match="full"):
-        await load(disk, "next-boot")
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(("with_startup", "expected"), [(True, "30"), (False, "20")])
+async def test_a_full_disk_does_not_keep_a_new_boot_from_starting(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, with_startup: bool, expected: str
+) -> None:
+    await disk.save({"running": octets(20), "startup": octets(30)}, {"boot-id": "this-boot"})
+    refuse(disk, monkeypatch)
+    for _ in range(2):
+        loaded = await load(disk, "next-boot", with_startup=with_startup)
+        assert interval(loaded.running) == expected
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+    assert "can store nothing, no commit either: " in caplog.messages[0]
+    assert disk.facts() == {"boot-id": "this-boot"}
+
+
+async def test_access_control_that_cannot_be_stored_is_in_force(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    await disk.save({"running": octets(20)}, {"boot-id": "this-boot"})
+    refuse(disk, monkeypatch)
+    loaded = await boot.load(device_model(), disk, ACCESS, "this-boot", with_startup=False)
+    assert values(loaded.running, ".//nacm:user-name") == ["alice"]
 
 
 # a confirmed commit that is pending ------------------------------------------------------------------
@@ -219,6 +245,30 @@ async def test_any_other_is_undone(disk: Disk, persist: str | None, now: float, 
     assert FACT not in disk.facts()
 
 
+@pytest.mark.parametrize(
+    ("persist", "now", "boot_id", "event"),
+    [
+        ("digest", 600.0, "this-boot", "timeout"),
+        ("digest", 1.0, "next-boot", "cancel"),
+        (None, 1.0, "this-boot", "cancel"),
+    ],
+)
+async def test_what_cannot_be_undone_on_disk_is_undone_at_each_start(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch, persist: str | None, now: float, boot_id: str, event: str
+) -> None:
+    await store_pending(disk, persist)
+    with monkeypatch.context() as patch:
+        refuse(disk, patch)
+        for _ in range(2):
+            loaded = await load_at(disk, now, boot_id)
+            assert (interval(loaded.running), loaded.pending) == ("20", None)
+            assert loaded.events[1].confirm_event.value == event  # type: ignore[union-attr]
+    assert disk.load()["running"] == octets(30)
+    await disk.save({}, {"dhcp-leases": "[]"})  # whatever the disk takes first
+    assert disk.load() == {"running": octets(20)}
+    assert disk.facts() == {"boot-id": boot_id, "dhcp-leases": "[]"}
+
+
 async def test_what_is_undone_need_not_obey_the_model(disk: Disk) -> None:
     await store_pending(disk, None, running=b"<data")
     loaded = await load_at(disk, 1.0)
@@ -229,9 +279,9 @@ async def test_what_is_undone_need_not_obey_the_model(disk: Disk) -> None:
 async def test_a_damaged_confirmed_commit_stops_the_start(disk: Disk) -> None:
     await store_pending(disk)
     await disk.save({}, {FACT: "{"})
-    with pytest.raises(StartupError, match="confirmed commit is damaged"):
+    with pytest.raises(StartupError, match=r"datastores\.sqlite .*confirmed commit is damaged; restore it"):
         await load_at(disk, 1.0)
     await store_pending(disk)
     await disk.save({BEFORE: b"<data"})
-    with pytest.raises(StartupError, match="earlier configuration is damaged"):
+    with pytest.raises(StartupError, match=r"datastores\.sqlite .*earlier configuration is damaged.*; restore it"):
         await load_at(disk, 1.0)

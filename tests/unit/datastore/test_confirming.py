@@ -260,6 +260,63 @@ async def test_a_full_disk_does_not_stop_the_way_back(
     assert device.stored_roll_back is None
 
 
+async def test_what_is_undone_without_the_disk_does_not_come_back_beside_a_later_commit(device: Device) -> None:
+    """The later one changes nothing, so it stores only what is pending, and what the disk is owed."""
+    await device.try_out(30)
+    device.disk.full = True
+    await device.end_session()
+    assert device.running == str(FIRST)
+    device.disk.full = False
+    await device.try_out(persist="p", who=TWO)
+    assert device.in_force(FIRST)
+    await device.restart()
+    assert (device.in_force(FIRST), device.stored_roll_back) == (True, str(FIRST))
+
+
+# a boot on a full disk: its boot-id is not stored ------------------------------------------------------
+
+
+async def test_a_boot_on_a_full_disk_undoes_what_is_pending(device: Device) -> None:
+    await device.try_out(30, persist="p")
+    await device.reboot(full=True)
+    assert (device.running, device.engine.interval) == (str(FIRST), str(FIRST))
+    await device.restart(full=True)
+    assert device.running == str(FIRST)
+    await device.restart()
+    assert device.in_force(FIRST)
+    assert device.stored_roll_back is None
+
+
+async def test_what_an_earlier_boot_left_pending_does_not_come_back_with_a_later_save(device: Device) -> None:
+    """The disk must not take the new boot-id without the way back: the next start would find it pending."""
+    await device.try_out(30, persist="p", timeout=100_000)
+    await device.reboot(full=True)
+    device.disk.full = False
+    await device.disk.save({}, {"dhcp-leases": "[]"})
+    await device.restart()
+    assert device.in_force(FIRST)
+    assert device.stored_roll_back is None
+
+
+async def test_a_commit_after_a_boot_on_a_full_disk_outlives_the_daemon(tmp_path: Path) -> None:
+    """The restart must not take itself for a new boot, which would load startup, or undo what is pending."""
+    device = await Device(tmp_path, with_startup=True).start()
+    await device.edit(20, target=Name.STARTUP)
+    await device.reboot(full=True)
+    assert device.running == "20"
+    device.disk.full = False
+    await device.try_out(30, persist="p")
+    await device.restart()
+    assert device.in_force(30)
+    assert device.stored_roll_back == "20"
+    await device.commit(who=TWO, persist_id="p")
+    await device.restart()
+    assert device.in_force(30)
+    await device.reboot()
+    assert device.in_force(20)
+    await device.kill()
+
+
 async def test_a_cancel_that_the_disk_refuses_is_none(device: Device) -> None:
     await device.try_out(30, persist="p")
     device.disk.full = True

@@ -316,7 +316,7 @@ async def test_a_new_key_that_cannot_take_its_place_waits(
 async def test_a_damaged_configuration_changes_nothing(disk: Disk, key_file: Path) -> None:
     octets = octets_of(key_file)
     await disk.save({"running": b"<data"})
-    with pytest.raises(StartupError, match="stored running configuration is damaged"):
+    with pytest.raises(StartupError, match=r"datastore\.db .*stored running configuration is damaged.*; restore"):
         await rotate(SCHEMA, disk, key_file)
     assert (disk.load(), octets_of(key_file)) == ({"running": b"<data"}, octets)
 

@@ -92,14 +92,20 @@ def test_the_key_is_made_once_and_for_the_owner_only(tmp_path: Path) -> None:
 def test_a_key_of_the_wrong_length(tmp_path: Path, octets: bytes) -> None:
     file = tmp_path / "secret.key"
     file.write_bytes(octets)
-    with pytest.raises(StartupError, match=f"{len(octets)} octets instead of 32"):
+    with pytest.raises(StartupError, match=f"{len(octets)} octets instead of 32; restore it from a backup, or move it"):
         Vault.at(file)
     assert file.read_bytes() == octets
 
 
 def test_a_key_that_cannot_be_read_or_made(tmp_path: Path) -> None:
-    for file in (tmp_path, tmp_path / "no-such-directory" / "key"):
-        with pytest.raises(StartupError, match="cannot be read") as caught:
+    for file, says in (
+        (
+            tmp_path,
+            "cannot be read: Is a directory; restore it from a backup, or move it away and set every secret again",
+        ),
+        (tmp_path / "no-such-directory" / "key", "cannot be made: No such file or directory; see that there is space"),
+    ):
+        with pytest.raises(StartupError, match=f"{file} {says}") as caught:
             Vault.at(file)
         assert "\n" not in str(caught.value)
 
@@ -109,7 +115,7 @@ def test_a_key_without_permission(tmp_path: Path) -> None:
     file = tmp_path / "secret.key"
     file.write_bytes(bytes(32))
     file.chmod(0)
-    with pytest.raises(StartupError, match="Permission denied"):
+    with pytest.raises(StartupError, match="Permission denied; only the daemon's user and root may read it"):
         Vault.at(file)
 
 

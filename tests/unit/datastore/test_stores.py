@@ -97,7 +97,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 @pytest.fixture
 async def with_startup(tmp_path: Path) -> AsyncIterator[World]:
-    made_world = await world_in(tmp_path, with_startup=True)
+    (tmp_path / "with-startup").mkdir()
+    made_world = await world_in(tmp_path / "with-startup", with_startup=True)
     yield made_world
     made_world.disk.close()
 
@@ -114,9 +115,11 @@ async def test_an_edit_of_the_candidate_waits_for_the_commit(world: World) -> No
     assert world.engine.applied == [["ping-interval"]]
 
 
-async def test_a_commit_survives_a_restart(world: World, tmp_path: Path) -> None:
+async def test_a_commit_survives_a_restart(tmp_path: Path) -> None:
+    world = await world_in(tmp_path, with_startup=False)
     await world.edit(30)
     await world.stores.commit(ONE)
+    world.disk.close()
     again = await world_in(tmp_path, with_startup=False)
     assert again.interval(RUNNING) == "30"
     again.disk.close()
@@ -171,7 +174,7 @@ async def test_the_backend_refuses_and_nothing_has_changed(world: World) -> None
 
 
 async def test_the_disk_refuses_and_nothing_has_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def save(*_: object) -> None:
+    async def save(*_: object, **__: object) -> None:
         raise OperationFailed("disk full")
 
     await world.edit(30)

@@ -103,14 +103,43 @@ async def test_a_disk_that_refuses_is_said_once(file: Path, caplog: pytest.LogCa
     caplog.set_level(logging.INFO)
     log = EventLog(file)
     log.load(NOW)
-    other = sqlite3.connect(file)
-    other.execute("DROP TABLE notification")
+    log._thread.submit(log._connection.execute, "PRAGMA query_only = ON").result()
     assert not await log.save(Batch(ENTRIES[:1], 1, None))
     assert not await log.save(Batch(ENTRIES[:2], 1, None))
     assert len(caplog.records) == 1
-    other.execute("CREATE TABLE notification (number INTEGER PRIMARY KEY, time REAL, content BLOB) STRICT")
-    other.close()
+    log._thread.submit(log._connection.execute, "PRAGMA query_only = OFF").result()
     assert await log.save(Batch(ENTRIES, 1, None))
     assert len(caplog.records) == 2
     log.close()
+    assert loaded(file)[0] == ENTRIES
+
+
+async def test_there_is_no_file_for_shared_memory(file: Path) -> None:
+    """A full disk would have no room for it."""
+    log = EventLog(file)
+    log.load(NOW)
+    assert await log.save(Batch(ENTRIES, 1, None))
+    assert {made.name for made in file.parent.iterdir()} == {"events.db", "events.db-wal"}
+    log.close()
+
+
+class Refusing(sqlite3.Connection):
+    """A connection on a disk that cannot be read now."""
+
+    def execute(self, *_: object) -> sqlite3.Cursor:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+        raise error
+
+
+async def test_a_whole_file_is_not_set_aside(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await saved(file, Batch(ENTRIES, 1, None))
+    real = sqlite3.connect
+    with monkeypatch.context() as patch:
+        patch.setattr("headstay.netconf.event_log.sqlite3.connect", lambda name: real(name, factory=Refusing))
+        assert loaded(file)[0] == []
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "in memory only" in caplog.text
     assert loaded(file)[0] == ENTRIES

@@ -28,8 +28,8 @@ def test_a_public_half_that_is_missing_or_another_is_made_anew(tmp_path: Path) -
     file = tmp_path / host_key.FILE_NAME
     public = host_key.made(file)
     beside = tmp_path / f"{file.name}.pub"
-    for wrong in (None, "ssh-ed25519 AAAA another\n"):
-        beside.unlink() if wrong is None else beside.write_text(wrong)
+    for wrong in (None, b"ssh-ed25519 AAAA another\n", b"", b"ssh-ed25519", b"ssh-ed25519 not/base64!", b"\xff\xfe"):
+        beside.unlink() if wrong is None else beside.write_bytes(wrong)
         assert host_key.made(file) == public == host_key.read(file)
 
 
@@ -37,11 +37,24 @@ def test_a_public_half_that_is_missing_or_another_is_made_anew(tmp_path: Path) -
 def test_a_file_that_is_no_key(tmp_path: Path, content: str) -> None:
     file = tmp_path / host_key.FILE_NAME
     file.write_text(content)
-    with pytest.raises(StartupError, match="is not a private key"):
+    with pytest.raises(StartupError, match=r"is not a private key .*; restore it from a backup, or move it away, and"):
         host_key.made(file)
     assert file.read_text() == content
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(StartupError, match="cannot be made or read: No such file"):
+    with pytest.raises(StartupError, match=r"cannot be made or read: No such file .*; see that it is a file, and"):
         host_key.made(tmp_path / "nowhere" / host_key.FILE_NAME)
+
+
+@pytest.mark.parametrize("half", ["", ".pub"])
+def test_a_directory_in_the_place_of_either_half_is_named(tmp_path: Path, half: str) -> None:
+    file = tmp_path / host_key.FILE_NAME
+    host_key.made(file)
+    wrong = tmp_path / f"{file.name}{half}"
+    wrong.unlink()
+    wrong.mkdir()
+    with pytest.raises(
+        StartupError, match=rf"key {wrong} cannot be made or read: Is a directory; see that it is a file"
+    ):
+        host_key.made(file)
