@@ -123,9 +123,10 @@ def _duration(leafs: Leafs) -> str:
 
 
 def _last_down(leafs: Leafs) -> str:
-    if "last-down-reason" not in leafs:
+    # Where a secret cannot be decrypted, there are details without anything that went down.
+    if "last-down-reason" not in leafs and "last-down-details" not in leafs:
         return NONE
-    reason = reasons.shown(reasons.DownReason(str(leafs["last-down-reason"])))
+    reason = _reason("last-down-reason", reasons.DownReason)(leafs)
     return f"{reason} (Details:{leafs.get('last-down-details', NONE)})"
 
 
