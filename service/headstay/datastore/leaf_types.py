@@ -20,6 +20,7 @@ from headstay.datastore.values import NotAValue
 
 _EXPRESSIONS = ("xpath1.0", "node-instance-identifier")
 """String types whose text uses prefixes (RFC 6991 section 3, RFC 8341)."""
+_IPV6 = ("ipv6-address", "ipv6-address-no-zone")
 _EXPECTED = "expected "
 
 
@@ -91,7 +92,7 @@ class LeafType:
         _check_restrictions(kind, kind.parse_value(plain))
         if kind.name == "node-instance-identifier":
             values.node_path(plain)
-        return self._renamed(plain, prefixes) if kind.name in _EXPRESSIONS else Canonical(plain)
+        return self._renamed(plain, prefixes) if kind.name in _EXPRESSIONS else Canonical(_in_usual_form(kind, plain))
 
     def _of_union(self, union: Any, text: str, prefixes: Mapping[str | None, str]) -> Canonical:
         errors = []
@@ -169,7 +170,7 @@ class LeafType:
                 name, module = value
                 return f"{self._names.prefix_of_name(module)}:{name}"
         text: str = kind.canonical_string(value)
-        return text
+        return _in_usual_form(kind, text)
 
 
 def _uses_prefixes(kind: Any) -> bool:
@@ -214,6 +215,11 @@ def _plain(kind: Any, text: str) -> str:
         case yang.EnumerationType() if text not in kind.enum:
             raise NotAValue(f"expected one of {', '.join(kind.enum)}")
     return text
+
+
+def _in_usual_form(kind: Any, text: str) -> str:
+    """Return the canonical form of a text that has one by its typedef, beyond what its built-in type says."""
+    return values.ipv6_address(text) if kind.name in _IPV6 else text
 
 
 def _check_restrictions(kind: Any, value: Any) -> None:
