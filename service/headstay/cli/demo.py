@@ -264,12 +264,18 @@ password = "$0${user_password}"
         )
         return f"""Both are up. In another terminal, try:
 
-  {headstay} show state --state-dir {device_dir}
-  {headstay} cloud-admin device list --config {cloud_toml}
+  {headstay} show state \\
+    --state-dir {device_dir}
+  {headstay} cloud-admin device list \\
+    --config {cloud_toml}
   ssh -p {device["netconf-port"]} {USER}@127.0.0.1 -s netconf      (password: {password})
 
-Everything a script needs is in {self.state_dir / "demo.json"}; the logs are
-{self._log("device")} and {self._log("cloud")}.
+Everything a script needs, and the logs:
+
+  {self.state_dir / "demo.json"}
+  {self._log("device")}
+  {self._log("cloud")}
+
 Ctrl-C stops the demo."""
 
     @property

@@ -26,7 +26,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "show", help="show the state of the cloud connection", description="Show what the device says of itself."
     )
     things = parser.add_subparsers(title="what to show", metavar="WHAT", required=True)
-    state = things.add_parser("state", help="the cloud connection", description="Show the cloud connection's state.")
+    state = things.add_parser(
+        "state",
+        help="the cloud connection",
+        description="Show the cloud connection's state. Times are local; --json has them in UTC.",
+    )
     servers = things.add_parser(
         "servers",
         help="the cloud's servers, and what came of each",
