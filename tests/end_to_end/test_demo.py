@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,15 @@ def test_demo(tmp_path: Path) -> None:
         assert demo.interrupt() == 0
     assert "Traceback" not in demo.output
     assert not Path(facts["netconf_socket"]).exists()
+
+
+@pytest.mark.parametrize("option", ["--cloud-port", "--netconf-port"])
+def test_a_port_that_is_taken_names_the_option(tmp_path: Path, option: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = command("demo", "--state-dir", str(tmp_path / "demo"), *FREE_PORTS, option, str(port))
+    assert done.returncode == 1
+    assert done.stderr == f"headstay: port {port} is taken by another program; `{option} 0` takes a free one\n"
 
 
 def test_a_second_demo_in_one_directory_leaves_the_first_alone(tmp_path: Path) -> None:

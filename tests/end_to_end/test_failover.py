@@ -74,7 +74,7 @@ def test_a_killed_primary_is_followed_by_the_backup_for_good(device: Device, clo
     assert str(backup.port) in open_one["url"]
     assert "Cloud server domain name                    : 127.0.0.1" in device.show("state").stdout
     lines = device.show("servers").stdout.splitlines()
-    assert [line.split()[:3] for line in lines[1:]] == [["1", "primary", PRIMARY], ["*", "2", "backup"]]
+    assert [line.split()[:3] for line in lines[2:]] == [["1", "primary", PRIMARY], ["*", "2", "backup"]]
 
     primary.start()
     with connected(device) as session:  # an edit of a server that is not in use

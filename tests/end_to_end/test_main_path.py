@@ -274,9 +274,9 @@ def test_show_servers_after_a_failover(cloud: Cloud, device: Device, session: An
     assert (live["order"], live["role"], live["domain"], live["port"]) == (2, "backup", "127.0.0.1", cloud.port)
     assert (dead["last-result"], live["last-result"]) == ("socket-failed", "established")
     text = device.show("servers").stdout.splitlines()
-    assert text[1].split()[:6] == ["1", "primary", "localhost", str(port), "socket", "failed"]
-    assert text[2].split()[:6] == ["*", "2", "backup", "127.0.0.1", str(cloud.port), "established"]
-    assert len(text) == 3
+    assert text[2].split()[:6] == ["1", "primary", "localhost", str(port), "socket", "failed"]
+    assert text[3].split()[:6] == ["*", "2", "backup", "127.0.0.1", str(cloud.port), "established"]
+    assert len(text) == 4
     assert all(len(line) <= 80 for line in text)
 
 

@@ -7,6 +7,7 @@ same examples come in every run; to look for more, raise their number and take `
 from __future__ import annotations
 
 import functools
+import ipaddress
 import os
 from pathlib import Path
 from random import Random
@@ -88,6 +89,35 @@ def test_they_agree_on_the_device(seed: int, mistakes: float) -> None:
 @given(SEEDS, MISTAKES)
 def test_they_agree_on_every_kind_of_constraint(seed: int, mistakes: float) -> None:
     agree(test_model(), seed, mistakes)
+
+
+def written(address: ipaddress.IPv6Address, form: str) -> str:
+    """Write an IPv6 address in one of the forms that RFC 4291 section 2.2 allows."""
+    match form:
+        case "exploded":
+            return address.exploded.upper()
+        case "mixed":
+            groups = address.exploded.split(":")
+            return ":".join([*groups[:6], str(ipaddress.IPv4Address(address.packed[12:]))])
+    return address.compressed
+
+
+ADDRESSES = st.builds(
+    lambda groups: ipaddress.IPv6Address(b"".join(groups)),
+    st.lists(st.sampled_from([b"\0\0", b"\0\0", b"\xff\xff", b"\0\1", b"\x20\1"]), min_size=8, max_size=8),
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(ADDRESSES, st.sampled_from(["exploded", "mixed", "compressed"]), st.sampled_from(["source-address", "server"]))
+def test_an_ipv6_address_has_libyangs_canonical_form(address: ipaddress.IPv6Address, form: str, leaf: str) -> None:
+    inner = f"<domain>{written(address, form)}</domain>" if leaf == "server" else written(address, form)
+    text = f'<cloud-management xmlns="{xml.HCM}"><{leaf}>{inner}</{leaf}></cloud-management>'
+    options = libyang.ParseOptions.Strict | libyang.ParseOptions.ParseOnly
+    theirs = oracle(device_model()).parse_data(text, libyang.DataFormat.XML, options)
+    printed = xml.parse(theirs.print(libyang.DataFormat.XML, libyang.PrintFlags.Siblings).encode())
+    ours = made(device_model(), xml.parse(b"<config>" + text.encode() + b"</config>"))
+    assert "".join(ours.itertext()) == "".join(printed.itertext()).strip()
 
 
 @pytest.mark.parametrize("model", [device_model, test_model])

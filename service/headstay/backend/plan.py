@@ -57,7 +57,6 @@ class Backend:
         self._model = model
         self._vault = vault
         self._perform: Apply = _nothing
-        self._incomplete = False  # the engine runs without a secret that did not open
         self._lease_of: LeaseOf = _no_lease
         self._configured = self._in_force = Settings()
         self._use = DhcpUse()
@@ -87,29 +86,29 @@ class Backend:
     def settings(self, running: etree._Element) -> Settings:
         """Return the settings to start with, what DHCP gives counted in.
 
-        A secret that does not open must not be left out, which might connect the device without its password: the link
-        stays down instead, and the daemon still serves NETCONF so that the secret can be set again.
+        A secret that does not open is named in them, and the link stays down until it is set again: without it, the
+        device might be let in as somebody who has none. The daemon serves NETCONF meanwhile.
         """
-        self._configured, self._incomplete = self._readable(running)
+        self._configured = self._readable(running)
         self._use = dhcp_use_of(self._model.schema, running)
         self._in_force = self._with_lease(self._configured, self._use)
         return self._in_force
 
-    def _readable(self, running: etree._Element) -> tuple[Settings, bool]:
-        """Return the settings of a configuration that is not asked for its consent, and whether secrets are missing."""
+    def _readable(self, running: etree._Element) -> Settings:
+        """Return the settings of a configuration that is not asked for its consent."""
         unreadable: list[str] = []
 
-        def open_or_note(leaf: SchemaNode, element: etree._Element) -> str:
+        def open_or_note(leaf: SchemaNode, element: etree._Element) -> str | None:
             try:
                 return self._vault.open(element.text or "", leaf)
             except SecretUnreadableError:
                 unreadable.append(leaf.path)
-                return ""
+                return None
 
         settings = settings_of(self._model.schema, running, open_or_note)
         for path in unreadable:
             _log.error("the secret %s cannot be decrypted; the cloud connection stays down until it is set again", path)
-        return (replace(settings, enabled=False), True) if unreadable else (settings, False)
+        return replace(settings, unreadable=tuple(unreadable))
 
     def prepare(self, old: etree._Element, new: etree._Element, changes: Sequence[Change]) -> Plan:
         """Return the plan for a commit, or raise InvalidValue if the engine could not take over the new settings."""
@@ -117,10 +116,10 @@ class Backend:
         configured = settings_of(self._model.schema, new, self._open)
         use = dhcp_use_of(self._model.schema, new)
         settings = self._with_lease(configured, use)
-        # After a start without a secret, the engine lacks more than this commit changes.
-        actions = _actions(settings, set(RULES.values())) if self._incomplete else plan_of(settings, changes)
-        actions += actions_between(_applied(actions, self._in_force), settings)  # what a lease adds to it, or takes
-        plan = Plan(actions, partial(self._take_over, configured, use, False))
+        actions = plan_of(settings, changes)
+        # What a lease adds to it, or takes; and that no secret is missing any more, if one was.
+        actions += actions_between(_applied(actions, self._in_force), settings)
+        plan = Plan(actions, partial(self._take_over, configured, use))
         if any(isinstance(action, SetTls) for action in plan.actions):
             self._check_tls(settings, new)
         return plan
@@ -129,13 +128,12 @@ class Backend:
         """Return the plan for a configuration that was in force before. Refuses nothing: a secret that does not open
         leaves the link down, as at start.
         """
-        configured, incomplete = self._readable(new)
+        configured = self._readable(new)
         use = dhcp_use_of(self._model.schema, new)
         actions = _actions(self._with_lease(configured, use), set(RULES.values()))
-        return Plan(actions, partial(self._take_over, configured, use, incomplete))
+        return Plan(actions, partial(self._take_over, configured, use))
 
-    def _take_over(self, configured: Settings, use: DhcpUse, incomplete: bool, actions: Iterable[Action]) -> None:
-        self._incomplete = incomplete
+    def _take_over(self, configured: Settings, use: DhcpUse, actions: Iterable[Action]) -> None:
         self._bring(configured, use, tuple(actions))
 
     def _bring(self, configured: Settings, use: DhcpUse, actions: tuple[Action, ...]) -> None:

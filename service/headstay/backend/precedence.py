@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 from headstay.dhcp.lease import Lease
 from headstay.engine.settings import DEFAULT_PORT, Role, Server, Settings, Source
 
+PASSWORD = "/hcm:cloud-management/server/password"  # noqa: S105 (a path)
+"""The leaf that a learned password outranks, so that nobody misses what it holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class DhcpUse:
@@ -31,7 +34,8 @@ def in_force(configured: Settings, use: DhcpUse, lease: Lease | None) -> Setting
     if lease.domain is not None:
         settings = replace(settings, servers=_led_by(lease.domain, use.port, configured.servers))
     if lease.password is not None:
-        settings = replace(settings, password=lease.password, password_source=Source.DHCP)
+        unreadable = tuple(path for path in settings.unreadable if path != PASSWORD)
+        settings = replace(settings, password=lease.password, password_source=Source.DHCP, unreadable=unreadable)
     return settings
 
 

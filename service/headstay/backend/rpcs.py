@@ -19,9 +19,11 @@ from headstay.datastore.model import Model
 from headstay.datastore.secrets import CLEAR
 from headstay.dhcp.event import Happening, LeaseEvent, is_interface
 from headstay.engine.dial import target_of
+from headstay.engine.inputs import UnbindFailure
 from headstay.engine.runner import Engine
 from headstay.engine.settings import DEFAULT_PORT, Server
-from headstay.errors import AccessDenied, DataMissing, InUse, InvalidValue
+from headstay.engine.verdicts import Verdict
+from headstay.errors import AccessDenied, DataMissing, InUse, InvalidValue, OperationFailed
 
 Rpc = Callable[[Requester, etree._Element], Awaitable[Sequence[etree._Element]]]
 """The requester and the RPC's element in, the output parameters out."""
@@ -51,8 +53,12 @@ class Rpcs:
         }
 
     async def reconnect(self, _requester: Requester, operation: etree._Element) -> Sequence[etree._Element]:
-        """Connect anew, now. What becomes of it stands in the state."""
+        """Connect anew, now. What becomes of it stands in the state.
+
+        Raises OperationFailed while a secret cannot be decrypted: nothing would become of it.
+        """
         self._model.rpc_input(operation)
+        self._demand_secrets()
         self._engine.reconnect()
         return ()
 
@@ -63,14 +69,17 @@ class Rpcs:
     ) -> Sequence[etree._Element]:
         """Test one server, or each in force, beside the connection. Cancelling ends the test.
 
-        Raises InUse while another test runs, DataMissing if there is no server to test.
+        Raises InUse while another test runs, DataMissing if there is no server to test, OperationFailed while a secret
+        cannot be decrypted: a test without it would say what the server makes of somebody else.
         """
-        servers = self._servers(self._model.rpc_input(operation))
+        given = self._model.rpc_input(operation)
+        self._demand_secrets()
+        servers = self._servers(given)
         if self._testing:
             raise InUse("another test of a connection runs; try again in a minute")
         self._testing = True
         try:
-            return [stage_element(verdict) for server in servers for verdict in await self._engine.examine(server)]
+            return [stage_element(verdict) for server in servers for verdict in await self._examine(server)]
         finally:
             self._testing = False
 
@@ -100,6 +109,15 @@ class Rpcs:
             raise AccessDenied("only root and the daemon's own user may tell it of DHCP, over its local socket")
         await self._dhcp.take(_lease_event(self._model.rpc_input(operation)))
         return ()
+
+    async def _examine(self, server: Server) -> Sequence[Verdict]:
+        self._demand_secrets()  # again: a configuration may have come back since the test of the server before
+        return await self._engine.examine(server)
+
+    def _demand_secrets(self) -> None:
+        """Refuse what would have to be tried without a secret that is configured."""
+        if self._engine.obstacle is not None:
+            raise OperationFailed(self._engine.obstacle, app_tag=UnbindFailure.UNREADABLE_SECRET.value)
 
     def _servers(self, given: etree._Element) -> Sequence[Server]:
         """Return the servers to test."""

@@ -11,8 +11,8 @@ from headstay.backend.precedence import DhcpUse
 from headstay.datastore.schema import SchemaNode
 from headstay.engine.settings import AddressFamily, Role, Server, Service, Settings, Source, Tls
 
-OpenSecret = Callable[[SchemaNode, etree._Element], str]
-"""Takes a secret leaf and returns its clear text."""
+OpenSecret = Callable[[SchemaNode, etree._Element], str | None]
+"""Takes a secret leaf and returns its clear text; None if it does without."""
 
 _TOP = f"{{{xml.HCM}}}cloud-management"
 
@@ -46,9 +46,13 @@ class _Node:
         return tuple(entry.text or "" for entry in entries)
 
     def secret(self, name: str) -> str | None:
-        """The clear text of a secret."""
+        """The clear text of a secret; None also if it is configured, but `open_secret` does without."""
         leaf = self._leaf(name)
         return self._open_secret(self._schema.children[_tag(name)], leaf) if leaf is not None else None
+
+    def has(self, name: str) -> bool:
+        """Whether the leaf is configured."""
+        return self._leaf(name) is not None
 
     def node(self, name: str) -> _Node:
         """A container."""
@@ -70,14 +74,13 @@ def settings_of(schema: SchemaNode, tree: etree._Element, open_secret: OpenSecre
     """
     top = _Node(schema.children[_TOP], tree.find(_TOP), open_secret)
     server = top.node("server")
-    password = server.secret("password")
     tls = top.node("tls")
     switchback = top.node("switchback")
     return Settings(
         enabled=top.text("enabled") == "true",
         servers=_servers(server, top.entries("backup-server")),
-        password=password,
-        password_source=Source.NONE if password is None else Source.CONFIGURED,
+        password=server.secret("password"),
+        password_source=Source.CONFIGURED if server.has("password") else Source.NONE,
         keepalive_interval=int(top.required("keepalive-interval")),
         ping_interval=int(top.required("ping-interval")),
         source_address=top.text("source-address"),

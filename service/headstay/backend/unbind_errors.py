@@ -17,6 +17,7 @@ _MESSAGES = {
     "give the code again: if it is wrong then, the device is unbound",
     UnbindFailure.NO_SERVER: "there is no cloud server to ask; configure server/domain",
     UnbindFailure.DISABLED: "the cloud connection is disabled; set enabled to true, then give the code again",
+    UnbindFailure.UNREADABLE_SECRET: "a secret of the cloud connection is missing; mend that, then give the code again",
     UnbindFailure.UNDER_WAY: "a code is being checked already; wait for its result",
     UnbindFailure.STOPPED: "the daemon is stopping; give the code again when it runs",
 }

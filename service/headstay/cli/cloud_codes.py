@@ -10,6 +10,7 @@ import re
 import sys
 
 from headstay.cli.cloud_devices import accepted, never_added, reached
+from headstay.cli.tables import local_time
 from headstay.cloud.administration import NewCode, Outcome
 from headstay.cloud.codes import LONGEST_LIFE, SHORTEST_LIFE, USUAL_LIFE
 from headstay.cloud.registry import RegistryUnavailable
@@ -44,8 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"serial": serial, "code": made.code, "expires-at": made.expires_at}, indent=2))
         return 0
-    until = made.expires_at.replace("T", " ").replace("Z", " UTC")
-    print(f"{made.code}\ngood once, until {until}; on the device: headstay unbind {made.code}")
+    print(f"{made.code}\ngood once, until {local_time(made.expires_at)} (local)")
+    print(f"on the device: headstay unbind {made.code}")
     return 0
 
 

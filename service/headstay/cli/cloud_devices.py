@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from headstay.cli.tables import local_time
 from headstay.cloud.administration import (
     Administration,
     DeviceEntry,
@@ -146,14 +147,14 @@ def _print_devices(devices: Sequence[DeviceEntry], *, as_json: bool) -> None:
 
 def table(devices: Sequence[DeviceEntry]) -> list[str]:
     """Return the lines of the table of devices: at most 80 columns, names cut with `…` where they must be."""
-    rows = [("SERIAL", "PASSWORD", "BOUND", "CONNECTED", "SINCE", "ADDRESS")]
+    rows = [("SERIAL", "PASSWORD", "BOUND", "CONNECTED", "SINCE (LOCAL)", "ADDRESS")]
     rows += [
         (
             device.serial,
             "yes" if device.password else "no",
             "yes" if device.bound else "no",
             "yes" if device.connected else "no",
-            (device.since or "-").replace("T", " ").rstrip("Z"),
+            "-" if device.since is None else local_time(device.since),
             device.address or "-",
         )
         for device in devices

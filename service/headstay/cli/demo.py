@@ -8,12 +8,14 @@ Everything it does, a person could do by hand: it writes the two configuration f
 from __future__ import annotations
 
 import argparse
+import errno
 import fcntl
 import json
 import os
 import secrets
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -31,6 +33,7 @@ from headstay.errors import CommandError
 
 SERIAL = "HS-DEMO-0001"
 USER = "admin"
+_HOST = "127.0.0.1"
 _START_LIMIT = 30.0
 _STOP_LIMIT = 5.0
 
@@ -89,6 +92,8 @@ class _Demo:
         """Bring everything up and say what to try. Raises CommandError."""
         self._take_directory()
         passwords = self._passwords()
+        _demand_free(self.cloud_port, "--cloud-port")
+        _demand_free(self.netconf_port, "--netconf-port")
         self._write_configurations(passwords["user"])
         cloud = self._start("cloud", self.state_dir / "cloud" / "cloud.json")
         print(f"cloud: up on https://localhost:{cloud['port']}", flush=True)
@@ -150,7 +155,7 @@ class _Demo:
 state-dir = "cloud"
 
 [listen]
-host = "127.0.0.1"
+host = "{_HOST}"
 port = {self.cloud_port}
 """
         device = f"""# The demo's device. `headstay device --config` runs on it.
@@ -159,7 +164,7 @@ model = "demo"
 state-dir = "device"
 
 [netconf]
-listen = ["127.0.0.1"]
+listen = ["{_HOST}"]
 port = {self.netconf_port}
 
 [first-user]
@@ -259,12 +264,18 @@ password = "$0${user_password}"
         )
         return f"""Both are up. In another terminal, try:
 
-  {headstay} show state --state-dir {device_dir}
-  {headstay} cloud-admin device list --config {cloud_toml}
+  {headstay} show state \\
+    --state-dir {device_dir}
+  {headstay} cloud-admin device list \\
+    --config {cloud_toml}
   ssh -p {device["netconf-port"]} {USER}@127.0.0.1 -s netconf      (password: {password})
 
-Everything a script needs is in {self.state_dir / "demo.json"}; the logs are
-{self._log("device")} and {self._log("cloud")}.
+Everything a script needs, and the logs:
+
+  {self.state_dir / "demo.json"}
+  {self._log("device")}
+  {self._log("cloud")}
+
 Ctrl-C stops the demo."""
 
     @property
@@ -277,6 +288,20 @@ Ctrl-C stops the demo."""
     def _last_words(self, name: str) -> str:
         lines = self._log(name).read_text(errors="replace").splitlines()
         return lines[-1].removeprefix("headstay: ") if lines else "it said nothing"
+
+
+def _demand_free(port: int, option: str) -> None:
+    """Raise CommandError if the port cannot be had. The programs say which setting of their files to change; whoever
+    runs a demo has written none.
+    """
+    try:
+        with socket.create_server((_HOST, port)):  # with SO_REUSEADDR, as both do
+            pass
+    except OSError as error:
+        why = "taken by another program" if error.errno == errno.EADDRINUSE else f"not to be had: {error.strerror}"
+        raise CommandError(f"port {port} is {why}; `{option} 0` takes a free one") from None
+    except OverflowError:
+        raise CommandError(f"{port} is no port; `{option} 0` takes a free one") from None
 
 
 def _write_private(file: Path, text: str) -> None:

@@ -1,6 +1,7 @@
 """`headstay dhcp-event`: what the hooks of DHCP clients call. Tells the daemon what happened to a lease.
 
 A DHCP client must never suffer from this: whatever goes wrong is one line on standard error, and the exit code is 0.
+Only a hook that is written wrongly, so that the command line cannot be read, gets 2: whoever writes it shall see that.
 Nor must a lease be lost because the daemon is not up yet: the event is left in the state directory first, where the
 daemon finds it, and taken away once the daemon has it.
 """
@@ -38,7 +39,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "dhcp-event",
         help="tell the device what a DHCP client did (called by DHCP clients' hooks)",
         description="Called by the hook of a DHCP client, with the client's environment and the hook's own arguments. "
-        "It finds out by itself which client calls. Ready hooks are in tools/dhcp/. The exit code is always 0.",
+        "It finds out by itself which client calls. Ready hooks are in tools/dhcp/. The exit code is "
+        "2 if the command line is wrong, else 0, whatever becomes of the event.",
     )
     add_where(parser)
     parser.add_argument("--client", choices=_HOOKED, help="which client calls, if it is not to be found out")

@@ -26,7 +26,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "show", help="show the state of the cloud connection", description="Show what the device says of itself."
     )
     things = parser.add_subparsers(title="what to show", metavar="WHAT", required=True)
-    state = things.add_parser("state", help="the cloud connection", description="Show the cloud connection's state.")
+    state = things.add_parser(
+        "state",
+        help="the cloud connection",
+        description="Show the cloud connection's state. Times are local; --json has them in UTC.",
+    )
     servers = things.add_parser(
         "servers",
         help="the cloud's servers, and what came of each",
@@ -123,9 +127,10 @@ def _duration(leafs: Leafs) -> str:
 
 
 def _last_down(leafs: Leafs) -> str:
-    if "last-down-reason" not in leafs:
+    # Where a secret cannot be decrypted, there are details without anything that went down.
+    if "last-down-reason" not in leafs and "last-down-details" not in leafs:
         return NONE
-    reason = reasons.shown(reasons.DownReason(str(leafs["last-down-reason"])))
+    reason = _reason("last-down-reason", reasons.DownReason)(leafs)
     return f"{reason} (Details:{leafs.get('last-down-details', NONE)})"
 
 

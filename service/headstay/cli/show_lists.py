@@ -25,14 +25,14 @@ _SERVERS = (
     Column("DOMAIN", shortest=10),
     Column("PORT", right=True),
     Column("LAST RESULT"),
-    Column("LAST TRY"),
-    Column("NEXT TRY"),
+    Column("LAST TRY\n(LOCAL)"),
+    Column("NEXT TRY\n(LOCAL)"),
 )
 _SUBCONNECTIONS = (
     Column("SERVICE", shortest=7),
     Column("INSTANCE", shortest=8),
     Column("STATE"),
-    Column("SINCE"),
+    Column("SINCE\n(LOCAL)"),
     Column("MESSAGES\nIN/OUT"),
     Column("OCTETS\nIN/OUT"),
     Column("QUEUED", right=True),

@@ -1,7 +1,11 @@
-"""Tables on a terminal: columns side by side in at most 80 characters. Knows nothing of what stands in them."""
+"""Tables on a terminal: columns side by side in at most 80 characters. Knows nothing of what stands in them.
+
+Times on a terminal are local, and the heading says so; only JSON has them in UTC.
+"""
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +33,11 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
     lines = [*zip(*above, strict=True), *([printable(cell) for cell in row] for row in rows)]
     widths = _widths(columns, [max(map(len, cells)) for cells in zip(*lines, strict=True)])
     return "\n".join(" ".join(map(_cell, line, widths, columns)).rstrip() for line in lines)
+
+
+def local_time(text: str) -> str:
+    """Return a date-and-time to the second, in local time."""
+    return f"{datetime.datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def shortened(text: str, width: int) -> str:

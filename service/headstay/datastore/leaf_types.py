@@ -14,12 +14,14 @@ from typing import Any
 
 from yangson import datatype as yang
 
-from headstay.datastore import values
+from headstay.datastore import standard_types, values
 from headstay.datastore.schema import Canonical
 from headstay.datastore.values import NotAValue
 
 _EXPRESSIONS = ("xpath1.0", "node-instance-identifier")
 """String types whose text uses prefixes (RFC 6991 section 3, RFC 8341)."""
+_IPV6 = ("ipv6-address", "ipv6-address-no-zone")
+_EXPECTED = "expected "
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class LeafType:
     def _canonical(self, kind: Any, text: str, prefixes: Mapping[str | None, str]) -> Canonical:
         match kind:
             case yang.UnionType():
-                return self._of_union(kind.types, text, prefixes)
+                return self._of_union(kind, text, prefixes)
             case yang.LeafrefType():
                 return self._canonical(kind.ref_type, text, prefixes)
             case yang.IdentityrefType():
@@ -90,18 +92,19 @@ class LeafType:
         _check_restrictions(kind, kind.parse_value(plain))
         if kind.name == "node-instance-identifier":
             values.node_path(plain)
-        return self._renamed(plain, prefixes) if kind.name in _EXPRESSIONS else Canonical(plain)
+        return self._renamed(plain, prefixes) if kind.name in _EXPRESSIONS else Canonical(_in_usual_form(kind, plain))
 
-    def _of_union(self, members: Sequence[Any], text: str, prefixes: Mapping[str | None, str]) -> Canonical:
+    def _of_union(self, union: Any, text: str, prefixes: Mapping[str | None, str]) -> Canonical:
         errors = []
-        for member in members:
+        for member in union.types:
             try:
                 return self._canonical(member, text, prefixes)
             except NotAValue as error:
                 errors.append(error)
-        # Where the model explains itself, nobody wants to read the patterns of the other members beside that.
-        told = [error for error in errors if error.explained] or errors
-        raise NotAValue("; or ".join(dict.fromkeys(map(str, told))), explained=told is not errors)
+        # Where the model explains itself, nobody wants to read of the other members beside that.
+        told = [error for error in errors if error.explained]
+        words = None if told else standard_types.known(union.name)
+        raise NotAValue(words or _alternatives(told or errors), explained=bool(told))
 
     def _identity(self, kind: Any, text: str, prefixes: Mapping[str | None, str]) -> Canonical:
         namespace, name = values.qualified_name(text, prefixes)
@@ -167,7 +170,7 @@ class LeafType:
                 name, module = value
                 return f"{self._names.prefix_of_name(module)}:{name}"
         text: str = kind.canonical_string(value)
-        return text
+        return _in_usual_form(kind, text)
 
 
 def _uses_prefixes(kind: Any) -> bool:
@@ -184,6 +187,14 @@ def _holds(kind: Any, value: Any) -> bool:
         return value in kind
     except TypeError:  # the library compares values of different types
         return False
+
+
+def _alternatives(errors: Sequence[NotAValue]) -> str:
+    """Say in one sentence what each of a union's members expects."""
+    reasons = list(dict.fromkeys(map(str, errors)))
+    if not all(reason.startswith(_EXPECTED) for reason in reasons):
+        return "; or ".join(reasons)
+    return _EXPECTED + ", or ".join(reason.removeprefix(_EXPECTED) for reason in reasons)
 
 
 def _plain(kind: Any, text: str) -> str:
@@ -206,6 +217,11 @@ def _plain(kind: Any, text: str) -> str:
     return text
 
 
+def _in_usual_form(kind: Any, text: str) -> str:
+    """Return the canonical form of a text that has one by its typedef, beyond what its built-in type says."""
+    return values.ipv6_address(text) if kind.name in _IPV6 else text
+
+
 def _check_restrictions(kind: Any, value: Any) -> None:
     """Check range, length and patterns. Raises NotAValue; never quotes the value."""
     if isinstance(kind, yang.NumericType):
@@ -221,8 +237,7 @@ def _check_restrictions(kind: Any, value: Any) -> None:
         raise _broken(length, "invalid length", f"expected a length of {length}")
     for pattern in getattr(kind, "patterns", ()):
         if (_fullmatch(pattern.regex, value) is None) != pattern.invert_match:
-            usual = f"pattern '{pattern.pattern}'"
-            raise _broken(pattern, usual, f"expected the {usual}")
+            raise _broken(pattern, f"pattern '{pattern.pattern}'", standard_types.expected(kind.name))
 
 
 def _fullmatch(regex: re.Pattern[str], value: str) -> re.Match[str] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ class NotAValue(ValueError):
         self.explained = explained
 
 
+_MAPPED = 0xFFFF
+"""The first 96 bits of an IPv4-mapped address."""
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
 _DECIMAL = re.compile(r"([+-]?)([0-9]{1,40})(?:\.([0-9]{1,40}))?")
 _QUOTED_OR_PREFIX = re.compile(r"'[^']*'|\"[^\"]*\"|(?<![\w.'\"-])([A-Za-z_][\w.-]*):(?=[A-Za-z_*])")
@@ -87,6 +90,24 @@ def bits(text: str, order: Mapping[str, int]) -> str:
     if len(set(names)) != len(names):
         raise NotAValue("a bit stands twice")
     return " ".join(sorted(names, key=order.__getitem__))
+
+
+def ipv6_address(text: str) -> str:
+    """RFC 6991 section 4: canonical is RFC 5952's form. A zone stays as it is: its number is nobody's to know here."""
+    given, percent, zone = text.partition("%")
+    try:
+        address = ipaddress.IPv6Address(given)
+    except ValueError:
+        raise NotAValue("expected an IPv6 address") from None
+    return _shortened(address) + percent + zone
+
+
+def _shortened(address: ipaddress.IPv6Address) -> str:
+    """RFC 5952, whose section 5 has an IPv4 address within (RFC 4291 section 2.5.5) written as one."""
+    prefix, embedded = divmod(int(address), 2**32)
+    if prefix == _MAPPED or (prefix == 0 and embedded >= 2**16):  # below that are :: and ::1
+        return f"::{'ffff:' if prefix else ''}{ipaddress.IPv4Address(embedded)}"
+    return address.compressed
 
 
 def qualified_name(text: str, prefixes: Mapping[str | None, str]) -> tuple[str, str]:

@@ -26,7 +26,7 @@ class Learned:
     """What a lease gives."""
 
     domain: str | None = None
-    """A `host` in lower case."""
+    """A `host` in lower case, an IPv6 address in its short form, as the configuration would hold it."""
     password: str | None = field(default=None, repr=False)
     ignored: str | None = None
     """What was not used, and why, for a person to read. Holds no password."""
@@ -37,7 +37,7 @@ def learned(domain: bytes | None, password: bytes | None) -> Learned:
     name, secret = text_of(domain or b""), text_of(password or b"")
     reasons = [reason for reason in (_domain_fault(name), _password_fault(secret)) if reason is not None]
     return Learned(
-        domain=None if not name or _domain_fault(name) else name.lower(),
+        domain=None if not name or _domain_fault(name) else _usual_form(name),
         password=None if not secret or _password_fault(secret) else secret,
         ignored="; ".join(reasons) or None,
     )
@@ -81,6 +81,13 @@ def _password_fault(text: str) -> str | None:
     if _NOT_TEXT in text:
         return "option 252 holds control characters or octets that are no text"
     return None
+
+
+def _usual_form(host: str) -> str:
+    try:
+        return ipaddress.ip_address(host).compressed
+    except ValueError:
+        return host.lower()
 
 
 def _is_host(text: str) -> bool:

@@ -100,7 +100,28 @@ class SetServices:
         return replace(settings, services=self.services)
 
 
-Action = SetEnabled | SetServers | SetPassword | SetIntervals | SetSwitchback | SetSource | SetTls | SetServices
+@dataclass(frozen=True, slots=True)
+class SetUnreadable:
+    """Say which secrets cannot be decrypted. While there is one the link stays down."""
+
+    secrets: tuple[str, ...]
+
+    def applied_to(self, settings: Settings) -> Settings:
+        """Return the settings with this action's values."""
+        return replace(settings, unreadable=self.secrets)
+
+
+Action = (
+    SetEnabled
+    | SetServers
+    | SetPassword
+    | SetIntervals
+    | SetSwitchback
+    | SetSource
+    | SetTls
+    | SetServices
+    | SetUnreadable
+)
 
 
 def actions_between(old: Settings, new: Settings) -> tuple[Action, ...]:
@@ -116,5 +137,6 @@ def actions_between(old: Settings, new: Settings) -> tuple[Action, ...]:
         SetSource(new.source_address, new.address_family),
         SetTls(new.tls),
         SetServices(new.services),
+        SetUnreadable(new.unreadable),
     )
     return tuple(action for action in actions if action.applied_to(old) != old)

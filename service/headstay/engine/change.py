@@ -19,7 +19,7 @@ def place_of(server: Server) -> Place:
 
 def wants_connection(settings: Settings) -> bool:
     """Return whether there is anything to dial."""
-    return settings.enabled and bool(settings.servers)
+    return settings.enabled and bool(settings.servers) and not settings.unreadable
 
 
 def reasons_to_dial_anew(old: Settings, new: Settings) -> bool:

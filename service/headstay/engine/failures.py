@@ -8,11 +8,21 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import unescape
 from urllib.parse import urlsplit
 
-from websockets.exceptions import InvalidMessage, InvalidStatus
+import h11
+from websockets.exceptions import (
+    InvalidHandshake,
+    InvalidHeader,
+    InvalidMessage,
+    InvalidStatus,
+    InvalidUpgrade,
+    NegotiationError,
+    WebSocketException,
+)
 
 from headstay.engine.inputs import Failure
 from headstay.engine.reasons import FailureReason
@@ -30,6 +40,26 @@ _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST")
 _TITLE = re.compile(rb"<title>([^<]{1,200})</title", re.IGNORECASE)
 _TITLE_WITHIN = 4096
 """Octets of a page in which its title is looked for."""
+
+
+_IN_WORDS: Mapping[type[BaseException], str] = {
+    EOFError: "the server closed the connection",
+    ConnectionResetError: "the connection was reset",
+    ConnectionRefusedError: "the connection was refused",
+    BrokenPipeError: "the server closed the connection",
+    TimeoutError: "nothing came in time",
+    OSError: "the connection broke",
+    h11.RemoteProtocolError: "what the server answers is not HTTP",
+    InvalidMessage: "what the server answers is not HTTP",
+    InvalidUpgrade: "the server did not switch to WebSocket",
+    NegotiationError: "the server chose a WebSocket subprotocol or extension that was not offered",
+    InvalidHeader: "the server's answer to the WebSocket handshake has a wrong or missing field",
+    InvalidHandshake: "the server's answer is not that of a WebSocket handshake",
+    WebSocketException: "the server breaks the WebSocket protocol",
+    UnicodeError: "a text has characters that cannot be sent",
+}
+"""What exceptions mean that say nothing for a person to read. The first that fits counts."""
+_UNFORESEEN = "something unforeseen; the log names it at level debug"
 
 
 class StepFailed(HeadstayError):
@@ -73,16 +103,23 @@ def classify(error: BaseException) -> Failure:
             answer = Answer(response.status_code, content_type, bytes(response.body or b""), location)
             return refusal(answer, FailureReason.HANDSHAKE_REFUSED)
         case InvalidMessage() if isinstance(error.__cause__, EOFError | OSError):
-            return Failure(FailureReason.SOCKET_FAILED, "the server closed the connection")
+            return Failure(FailureReason.SOCKET_FAILED, _in_words(EOFError()))
         case EOFError():
-            return Failure(FailureReason.SOCKET_FAILED, "the server closed the connection")
+            return Failure(FailureReason.SOCKET_FAILED, _in_words(error))
         case OSError():
-            return Failure(FailureReason.SOCKET_FAILED, legible(error.strerror or str(error) or type(error).__name__))
+            return Failure(FailureReason.SOCKET_FAILED, legible(error.strerror or str(error)) or _in_words(error))
         case WireError():
             return Failure(FailureReason.PROTOCOL_ERROR, legible(str(error)))
         case _:
-            # The text of a library's exception may quote what it received, a ticket for instance: it is not told.
-            return Failure(FailureReason.PROTOCOL_ERROR, type(error).__name__)
+            return Failure(FailureReason.PROTOCOL_ERROR, _in_words(error))
+
+
+def _in_words(error: BaseException) -> str:
+    """Return what an exception means. Its own text may quote what was received, a ticket for instance: it is not told.
+
+    Nor is its class, whose name is for programmers: the log has it, at level debug.
+    """
+    return next((words for kind, words in _IN_WORDS.items() if isinstance(error, kind)), _UNFORESEEN)
 
 
 def refusal(answer: Answer, refused: FailureReason) -> Failure:

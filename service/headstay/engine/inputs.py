@@ -42,6 +42,7 @@ class UnbindFailure(enum.Enum):
     NO_ANSWER = "no-answer"
     NO_SERVER = "no-server"
     DISABLED = "disabled"
+    UNREADABLE_SECRET = "unreadable-secret"  # noqa: S105 (a reason)
     UNDER_WAY = "under-way"
     STOPPED = "stopped"
 

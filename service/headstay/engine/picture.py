@@ -80,7 +80,7 @@ class Picture:
             password_source=settings.password_source,
             failure_reason=self.failure_reason,
             last_down_reason=self.last_down_reason,
-            last_down_details=self.last_down_details,
+            last_down_details=settings.obstacle or self.last_down_details,
             last_down_at=self.last_down_at,
             last_report_failure_reason=account.last_report_failure_reason,
             last_report_failure_at=account.last_report_failure_at,

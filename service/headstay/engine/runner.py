@@ -155,6 +155,11 @@ class Engine:
         """The servers in force, in their order."""
         return self._machine.settings.servers
 
+    @property
+    def obstacle(self) -> str | None:
+        """What keeps the link down however much it is wanted, and what to do about it."""
+        return self._machine.settings.obstacle
+
     def clear_counters(self) -> None:
         """Set every counter of the status to zero. Times and reasons stay."""
         self._tell(inputs.CountersCleared())

@@ -88,6 +88,17 @@ class Settings:
     tls: Tls = field(default_factory=Tls)
     services: tuple[Service, ...] = ()
     """Configured services only; a known service without an entry is enabled."""
+    unreadable: tuple[str, ...] = ()
+    """The secrets that are configured but cannot be decrypted, by name. While there is one nothing is dialled: the
+    device would say less of itself than it was told to, and could be let in all the same."""
+
+    @property
+    def obstacle(self) -> str | None:
+        """What keeps the link down however much it is wanted, and what to do about it."""
+        if not self.unreadable:
+            return None
+        secrets, them = ("secret", "it") if len(self.unreadable) == 1 else ("secrets", "them")
+        return f"the {secrets} {' and '.join(self.unreadable)} cannot be decrypted; set {them} again"
 
 
 def service_of(configured: tuple[Service, ...], name: str) -> Service:

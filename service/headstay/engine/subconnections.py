@@ -25,6 +25,7 @@ from headstay.engine.reasons import SubconnectionState
 from headstay.engine.services import SERVICES, enabled_services
 from headstay.engine.settings import Service, service_of
 from headstay.engine.status import SubconnectionStatus
+from headstay.rate_limit import RateLimit
 from headstay.wire.messages import Closed, Open, Services
 
 OPEN_WITHIN = 10.0
@@ -33,6 +34,11 @@ MOST_LIVE = 32
 """Subconnections at a time; a cloud that asks for more is refused."""
 MOST_REMEMBERED = 16
 """Services of which the last ended subconnection stays visible."""
+MOST_TOLD = 64
+"""Subconnections of which each step is told to observers. A cloud could open and close them all the time, and fill the
+report buffer and the log with that."""
+TOLD_EVERY = 60.0
+"""Seconds after which one more is told of, up to MOST_TOLD."""
 NO_INSTANCE = "-"
 """The instance that the status shows for a configured service that no `open` ever named."""
 
@@ -49,6 +55,8 @@ class _Subconnection:
     state: SubconnectionState
     due: float | None = None
     """When opening it has taken too long."""
+    told: bool = True
+    """Whether observers are told of it."""
     established_at: float | None = None
 
     def status(self) -> SubconnectionStatus:
@@ -82,6 +90,7 @@ class Subconnections:
         self._configured = configured
         self._live: dict[str, _Subconnection] = {}  # by instance
         self._ended: dict[str, _Subconnection] = {}  # by service: the last that ended, or could not begin
+        self._telling = RateLimit(1 / TOLD_EVERY, MOST_TOLD)
         self._named: tuple[str, ...] = ()  # the services that the cloud was told of last
 
     def established(self, service: str) -> bool:
@@ -117,7 +126,7 @@ class Subconnections:
         if len(self._live) >= MOST_LIVE:
             return [SendMessage(Closed(offer.instance, "too-many"))]
         return [
-            self._open(offered, now),
+            *self._open(offered, now),
             OpenSubconnection(
                 attempt, offer.instance, offer.service, offer.url, service_of(self._configured, offer.service)
             ),
@@ -129,7 +138,7 @@ class Subconnections:
         if opened is None:
             return []
         opened.due, opened.established_at = None, now.wall
-        return [self._enter(opened, SubconnectionState.ESTABLISHED)]
+        return self._enter(opened, SubconnectionState.ESTABLISHED)
 
     def ended(self, instance: str, details: str | None) -> list[Effect]:
         """A subconnection could not be opened, or is gone; the cloud is told."""
@@ -179,10 +188,15 @@ class Subconnections:
         return effects
 
     def main_connection_ended(self) -> list[Effect]:
-        """The main connection is gone, and every subconnection with it."""
+        """The main connection is gone, and every subconnection with it. What it asked for in vain was its own wish, and
+        the next one may have others.
+        """
         effects: list[Effect] = []
         for live in list(self._live.values()):
             effects += self._end(live, SubconnectionState.CLOSED, "the main connection ended")
+        self._ended = {
+            s: ended for s, ended in self._ended.items() if ended.state is not SubconnectionState.UNSUPPORTED
+        }
         return effects
 
     def statuses(self) -> tuple[SubconnectionStatus, ...]:
@@ -205,7 +219,10 @@ class Subconnections:
             SubconnectionState.OPENING if service in enabled_services(self._configured) else SubconnectionState.DISABLED
         )
 
-    def _open(self, opening: _Subconnection, now: Instant) -> Emit:
+    def _open(self, opening: _Subconnection, now: Instant) -> list[Effect]:
+        opening.told = self._telling.admits(now.monotonic)
+        if opening.told:
+            self._telling.spend(now.monotonic)
         opening.due = now.monotonic + OPEN_WITHIN
         ended = self._ended.get(opening.service)
         if ended is not None and ended.instance == opening.instance:
@@ -217,13 +234,16 @@ class Subconnections:
         del self._live[ended.instance]
         ended.due = None
         self._remember(ended)
-        return [self._enter(ended, state, details)]
+        return self._enter(ended, state, details)
 
-    def _enter(self, which: _Subconnection, state: SubconnectionState, details: str | None = None) -> Emit:
+    def _enter(self, which: _Subconnection, state: SubconnectionState, details: str | None = None) -> list[Effect]:
         which.state = state
-        return Emit(
-            SubconnectionStateChange(service=which.service, instance=which.instance, new_state=state, details=details)
+        if not which.told:
+            return []
+        change = SubconnectionStateChange(
+            service=which.service, instance=which.instance, new_state=state, details=details
         )
+        return [Emit(change)]
 
     def _remember(self, ended: _Subconnection) -> None:
         self._ended.pop(ended.service, None)

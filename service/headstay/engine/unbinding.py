@@ -52,6 +52,8 @@ class Unbinding:
             return [UnbindEnded(given.request, UnbindOutcome(UnbindFailure.UNDER_WAY))]
         if not settings.enabled:
             return [UnbindEnded(given.request, UnbindOutcome(UnbindFailure.DISABLED))]
+        if settings.obstacle is not None:
+            return [UnbindEnded(given.request, UnbindOutcome(UnbindFailure.UNREADABLE_SECRET, settings.obstacle))]
         if not settings.servers:
             return [UnbindEnded(given.request, UnbindOutcome(UnbindFailure.NO_SERVER))]
         self._request = given.request

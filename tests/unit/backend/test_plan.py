@@ -11,7 +11,6 @@ from lxml import etree
 from certificates import certificate_and_key
 from headstay import xml
 from headstay.backend.plan import Backend, Plan, plan_of
-from headstay.backend.rules import RULES
 from headstay.datastore.difference import difference
 from headstay.datastore.secrets import Vault
 from headstay.engine.actions import (
@@ -23,7 +22,9 @@ from headstay.engine.actions import (
     SetServices,
     SetSource,
     SetTls,
+    SetUnreadable,
 )
+from headstay.engine.change import wants_connection
 from headstay.engine.settings import Server, Settings, Source
 from headstay.errors import InvalidValue
 from models import config, device_model, hcm, made
@@ -186,7 +187,9 @@ def test_a_secret_that_does_not_open_keeps_the_link_down(caplog: pytest.LogCaptu
     running = tree("<server><domain>a</domain><password>$aes-256-gcm$AAAA</password></server>")
     with caplog.at_level(logging.ERROR):
         settings = Backend(device_model(), VAULT).settings(running)
-    assert not settings.enabled
+    assert (settings.enabled, settings.password) == (True, None)
+    assert settings.unreadable == ("/hcm:cloud-management/server/password",)
+    assert not wants_connection(settings)
     assert "/hcm:cloud-management/server/password cannot be decrypted" in caplog.text
     assert "AAAA" not in caplog.text
 
@@ -198,7 +201,7 @@ def test_setting_the_secret_again_brings_everything_into_force() -> None:
     broken = content.format("$aes-256-gcm$AAAA")
     started = backend.settings(tree(broken))
     plan = planned(broken, content.format(sealed("x")), backend)
-    assert {type(action) for action in plan.actions} == {type(rule(Settings())) for rule in RULES.values() if rule}
+    assert plan.actions == (SetPassword("x", Source.CONFIGURED), SetUnreadable(()))
     plan.apply()
     settings = started
     for action in performed:
@@ -235,7 +238,7 @@ def test_what_was_in_force_before_is_not_refused(caplog: pytest.LogCaptureFixtur
     for action in performed:
         settings = action.applied_to(settings)
     assert settings == Backend(device_model(), VAULT).settings(broken)
-    assert not settings.enabled
+    assert not wants_connection(settings)
     performed.clear()
     planned(content.format("$aes-256-gcm$AAAA"), content.format(sealed("x")), backend).apply()
     for action in performed:

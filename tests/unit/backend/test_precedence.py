@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from headstay.backend.precedence import DhcpUse, in_force
+from headstay.backend.precedence import PASSWORD, DhcpUse, in_force
 from headstay.dhcp.lease import Lease
 from headstay.engine.settings import Role, Server, Settings, Source
 
@@ -33,6 +33,13 @@ def learned(domain: str, port: int = 7443) -> Server:
 def test_without_a_lease_the_configuration_counts() -> None:
     assert in_force(CONFIGURED, USE, None) == CONFIGURED
     assert in_force(CONFIGURED, USE, lease()) == CONFIGURED
+
+
+def test_nobody_misses_a_password_that_a_learned_one_outranks() -> None:
+    key = "/hcm:cloud-management/tls/private-key"
+    broken = dataclasses.replace(CONFIGURED, password=None, unreadable=(PASSWORD, key))
+    assert in_force(broken, USE, lease("cloud.example")).unreadable == (PASSWORD, key)
+    assert in_force(broken, USE, lease(password="learned")).unreadable == (key,)
 
 
 def test_a_learned_domain_takes_the_primarys_place_with_the_configured_port() -> None:

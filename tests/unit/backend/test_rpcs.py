@@ -14,9 +14,9 @@ from headstay.datastore.access import Requester, Source
 from headstay.dhcp.event import Happening, LeaseEvent
 from headstay.engine.inputs import UnbindFailure, UnbindOutcome
 from headstay.engine.reasons import FailureReason
-from headstay.engine.settings import Role, Server
+from headstay.engine.settings import Role, Server, Settings
 from headstay.engine.verdicts import Result, StageName, Verdict
-from headstay.errors import AccessDenied, HeadstayError, InUse, InvalidValue, NetconfError, RpcErrors
+from headstay.errors import AccessDenied, HeadstayError, InUse, InvalidValue, NetconfError, OperationFailed, RpcErrors
 from models import device_model
 
 ADMIN = Requester("admin", 1, Source.DIRECT)
@@ -31,6 +31,7 @@ class FakeEngine:
         self.asked: list[str] = []
         self.outcome = UnbindOutcome()
         self.in_force: tuple[Server, ...] = ()
+        self.obstacle: str | None = None
         self.holds: asyncio.Event | None = None
 
     async def unbind(self, code: str) -> UnbindOutcome:
@@ -163,6 +164,31 @@ async def test_what_a_test_says(engine: FakeEngine) -> None:
     }
     assert [leaf.text for leaf in connect] == ["a.example", "connect", "skipped"]
     assert {etree.QName(stage).localname for stage in (resolve, connect)} == {"stage"}
+
+
+OBSTACLE = Settings(unreadable=("/hcm:cloud-management/server/password",)).obstacle
+
+
+@pytest.mark.parametrize("name", ["reconnect", "test-connection"])
+async def test_nothing_is_tried_without_a_secret_that_is_configured(engine: FakeEngine, name: str) -> None:
+    engine.in_force, engine.obstacle = BOTH, OBSTACLE
+    with pytest.raises(OperationFailed) as caught:
+        await execute(engine, name)
+    assert caught.value.message == (
+        "the secret /hcm:cloud-management/server/password cannot be decrypted; set it again"
+    )
+    assert (caught.value.app_tag, engine.asked) == ("unreadable-secret", [])
+
+
+async def test_a_secret_that_goes_missing_ends_a_test(engine: FakeEngine) -> None:
+    engine.in_force, engine.holds = BOTH, asyncio.Event()
+    test = asyncio.create_task(execute(engine, "test-connection"))
+    await asyncio.sleep(0)  # it runs up to where it waits
+    engine.obstacle = OBSTACLE
+    engine.holds.set()
+    with pytest.raises(OperationFailed):
+        await test
+    assert engine.asked == ["a.example:1"]
 
 
 async def test_one_test_runs_at_a_time(engine: FakeEngine) -> None:

@@ -22,11 +22,12 @@ def state_dir(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_code_is_shown_with_what_to_do(state_dir: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cloud-admin", "code", "sw-1", "--valid", "30m", "--state-dir", state_dir]) == 0
-    code, advice = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr().out.splitlines()
+    code, validity, advice = said
     assert re.fullmatch(CODE, code)
-    assert re.fullmatch(
-        rf"good once, until \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC; on the device: headstay unbind {code}", advice
-    )
+    assert re.fullmatch(r"good once, until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(local\)", validity)
+    assert advice == f"on the device: headstay unbind {code}"
+    assert max(map(len, said)) <= 80
 
 
 def test_json(state_dir: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,3 +73,13 @@ def test_the_daemon_takes_whatever_it_is_sent(octets: bytes, happening: Happenin
     update = _update(LeaseEvent("eth0", "dhclient", happening, octets, octets, 2**32 - 1))
     assert model.rpc_input(update).tag == update.tag
     model.rpc_input(_update(LeaseEvent("e", "udhcpc", happening)))
+
+
+def test_a_wrong_command_line_is_told_to_whoever_writes_the_hook(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["dhcp-event", "--client", "systemd-networkd"])
+    assert ended.value.code == 2
+    with pytest.raises(SystemExit):
+        main(["dhcp-event", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "The exit code is 2 if the command line is wrong, else 0, whatever becomes of the event." in said

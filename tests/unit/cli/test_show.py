@@ -100,6 +100,11 @@ def test_details_of_last_down() -> None:
     assert shown["Last down reason"] == "closed by server (Details:going home)"
 
 
+def test_what_keeps_it_down_is_told_where_nothing_went_down() -> None:
+    shown = lines_of(last_down_details="the secret x cannot be decrypted; set it again")
+    assert shown["Last down reason"] == "N/A (Details:the secret x cannot be decrypted; set it again)"
+
+
 def test_every_line_fits_a_terminal() -> None:
     # All but the last down reason, whose form and words are given.
     longest = {line[:44].strip() for line in state_text(ESTABLISHED).splitlines() if len(line) > 80}

@@ -51,7 +51,8 @@ def test_servers() -> None:
         server(3, "192.0.2.1"),
     ]
     assert servers_text(servers, UP, NOW).splitlines() == [
-        "  # ROLE    DOMAIN              PORT LAST RESULT   LAST TRY     NEXT TRY",
+        "                                                   LAST TRY     NEXT TRY",
+        "  # ROLE    DOMAIN              PORT LAST RESULT   (LOCAL)      (LOCAL)",
         "  1 primary cloud.example.com  19443 socket failed Nov 21 23:59 14:18:40",
         "* 2 backup  cloud2.example.com 19443 established   14:18:40     N/A",
         "  3 backup  192.0.2.1          19443 N/A           N/A          N/A",
@@ -70,7 +71,7 @@ def test_no_server() -> None:
 
 
 def test_an_entry_with_nothing_but_its_key() -> None:
-    assert servers_text([{"domain": "a.example"}], {}, NOW).splitlines()[1].split() == [
+    assert servers_text([{"domain": "a.example"}], {}, NOW).splitlines()[2].split() == [
         *("N/A", "N/A", "a.example", *["N/A"] * 4),
     ]
 
@@ -85,7 +86,7 @@ def test_servers_fit_eighty_columns(reason: FailureReason, length: int) -> None:
     ]
     lines = servers_text(servers, {"state": "established", "server-domain": domain}, NOW).splitlines()
     assert max(map(len, lines)) <= 80
-    for line in lines[1:]:
+    for line in lines[2:]:
         assert f" {reason.value.replace('-', ' ')} " in line
         shown = line.split()[3]
         assert len(shown) == len(domain) or (len(shown) >= 10 and "…" in shown[1:-1])
@@ -104,8 +105,8 @@ def test_subconnections() -> None:
         subconnection(service="netconf", instance="n", state="closed", established_at=TODAY, dropped=7),
     ]
     assert subconnections_text(told, NOW).splitlines() == [
-        "                                           MESSAGES OCTETS",
-        "SERVICE   INSTANCE    STATE       SINCE    IN/OUT   IN/OUT     QUEUED DROPPED",
+        "                                  SINCE    MESSAGES OCTETS",
+        "SERVICE   INSTANCE    STATE       (LOCAL)  IN/OUT   IN/OUT     QUEUED DROPPED",
         "netconf   n           closed      N/A      0/0      0/0             0       7",
         "novelty   -           unsupported N/A      0/0      0/0             0       0",
         "telemetry telemetry-1 established 14:18:40 12/340   1200/45.6k      3       0",

@@ -126,6 +126,26 @@ def test_of_a_union_only_the_models_own_words_are_given() -> None:
     assert "pattern" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "words"),
+    [
+        ("/hcm:cloud-management/source-address", "300.1.1.1", "expected an IPv4 or IPv6 address without zone"),
+        ("/hcm:cloud-management/source-address", "fe80::1%eth0", "expected an IPv4 or IPv6 address without zone"),
+        ("/nacm:nacm/groups/group/name", "*", "expected a name that does not start with *"),
+        ("/nacm:nacm/rule-list/group", "*x", "expected *, or a name that does not start with *"),
+        (
+            "/sys:system/authentication/user/password",
+            "secret",
+            "expected a password in clear after $0$, or its hash, which starts with $1$, $5$ or $6$",
+        ),
+    ],
+)
+def test_a_pattern_of_a_standard_module_is_told_in_words(path: str, text: str, words: str) -> None:
+    with pytest.raises(NotAValue) as caught:
+        device_model().schema.find(path).canonical(text, SCOPE)
+    assert str(caught.value) == words
+
+
 def test_messages_never_quote_the_value() -> None:
     leaf = device_model().schema.find("/hcm:cloud-management/server/password")
     for secret in ("hunter2", "$0$hunter2\n", "$1$hunter2", "$aes-256-gcm$hunter2!"):

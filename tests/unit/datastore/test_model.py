@@ -103,6 +103,15 @@ def test_nine_backup_servers() -> None:
     assert path(error) == "/hcm:cloud-management/hcm:backup-server"
 
 
+@pytest.mark.parametrize(
+    ("primary", "backup"),
+    [("::1", "0:0:0:0:0:0:0:1"), ("2001:DB8::0:A", "2001:db8::a"), ("::ffff:1.2.3.4", "::FFFF:102:304")],
+)
+def test_one_server_twice_as_an_ipv6_address(primary: str, backup: str) -> None:
+    content = f"<server><domain>{primary}</domain></server><backup-server><domain>{backup}</domain></backup-server>"
+    assert refused(device_model(), hcm(content)).app_tag == "duplicate-server"
+
+
 def test_one_server_twice() -> None:
     content = "<server><domain>A.example</domain></server><backup-server><domain>a.EXAMPLE</domain></backup-server>"
     error = refused(device_model(), hcm(content))

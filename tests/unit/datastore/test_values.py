@@ -14,6 +14,25 @@ def test_integer(text: str, canonical: str) -> None:
     assert values.integer(text) == canonical
 
 
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("0:0:0:0:0:0:0:1", "::1"),
+        ("2001:DB8::0:1", "2001:db8::1"),
+        ("2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"),
+        ("::ffff:C000:0201", "::ffff:192.0.2.1"),
+        ("fe80:0::1%eth0", "fe80::1%eth0"),
+    ],
+)
+def test_ipv6_address(text: str, canonical: str) -> None:
+    assert values.ipv6_address(text) == canonical
+
+
+def test_not_an_ipv6_address() -> None:
+    with pytest.raises(NotAValue):
+        values.ipv6_address("192.0.2.1")
+
+
 @pytest.mark.parametrize("text", ["", " 1", "1 ", "0x10", "1_0", "1.0", "1e1", "+", "--1", "٣", "1\n", "one"])
 def test_not_an_integer(text: str) -> None:
     with pytest.raises(NotAValue):

@@ -9,6 +9,7 @@ from headstay.dhcp.values import Learned, learned, text_of
 
 def test_both() -> None:
     assert learned(b"Cloud.Example", b"hunter2") == Learned("cloud.example", "hunter2")
+    assert learned(b"2001:DB8:0::A", None) == Learned("2001:db8::a")
 
 
 def test_neither() -> None:

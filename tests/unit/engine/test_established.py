@@ -66,8 +66,8 @@ def test_each_registration_ends_the_count_of_once_more() -> None:
 def test_a_lost_socket_is_dialled_again_at_once_with_a_single_server() -> None:
     world = connected()
     at = world.now
-    world.lose("ConnectionResetError")
-    assert world.connection.last_down_details == "ConnectionResetError"
+    world.lose("the connection was reset")
+    assert world.connection.last_down_details == "the connection was reset"
     assert world.connection.connected_at is None
     world.settle()
     assert world.dialled == [(at, "a.example")]

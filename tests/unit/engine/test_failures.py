@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import socket
 
+import h11
 import pytest
+from websockets.exceptions import InvalidUpgrade, NegotiationError
 
 from headstay.engine.failures import Answer, classify, refusal
 from headstay.engine.inputs import Failure
@@ -16,7 +18,32 @@ ODD = "\x1b[31m" + "x\n" * 60_000
 def test_a_text_that_cannot_be_written_is_no_failure_to_resolve(error) -> None:
     with pytest.raises(UnicodeError) as raised:
         error("ascii")
-    assert classify(raised.value) == Failure(FailureReason.PROTOCOL_ERROR, "UnicodeEncodeError")
+    assert classify(raised.value) == Failure(FailureReason.PROTOCOL_ERROR, "a text has characters that cannot be sent")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "words"),
+    [
+        (ConnectionResetError(), FailureReason.SOCKET_FAILED, "the connection was reset"),
+        (
+            ConnectionResetError(104, "Connection reset by peer"),
+            FailureReason.SOCKET_FAILED,
+            "Connection reset by peer",
+        ),
+        (OSError(" \n"), FailureReason.SOCKET_FAILED, "the connection broke"),
+        (EOFError(), FailureReason.SOCKET_FAILED, "the server closed the connection"),
+        (h11.RemoteProtocolError("TICKET"), FailureReason.PROTOCOL_ERROR, "what the server answers is not HTTP"),
+        (
+            NegotiationError("TICKET"),
+            FailureReason.PROTOCOL_ERROR,
+            "the server chose a WebSocket subprotocol or extension that was not offered",
+        ),
+        (InvalidUpgrade("Upgrade", "TICKET"), FailureReason.PROTOCOL_ERROR, "the server did not switch to WebSocket"),
+        (RuntimeError("TICKET"), FailureReason.PROTOCOL_ERROR, "something unforeseen; the log names it at level debug"),
+    ],
+)
+def test_an_exception_is_told_in_words(error: Exception, reason: FailureReason, words: str) -> None:
+    assert classify(error) == Failure(reason, words)
 
 
 @pytest.mark.parametrize(

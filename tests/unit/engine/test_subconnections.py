@@ -6,7 +6,15 @@ from headstay.engine.effects import CloseSubconnection, Emit, OpenSubconnection,
 from headstay.engine.instant import Instant
 from headstay.engine.reasons import SubconnectionState
 from headstay.engine.settings import Service
-from headstay.engine.subconnections import MOST_LIVE, MOST_REMEMBERED, OPEN_WITHIN, Subconnections, shown_url
+from headstay.engine.subconnections import (
+    MOST_LIVE,
+    MOST_REMEMBERED,
+    MOST_TOLD,
+    OPEN_WITHIN,
+    TOLD_EVERY,
+    Subconnections,
+    shown_url,
+)
 from headstay.wire.messages import Closed, Message, Open, Services
 
 NOW = Instant(100.0, 1_000_100.0)
@@ -122,6 +130,42 @@ def test_a_flood_of_unknown_services_is_not_remembered_without_end() -> None:
     for number in range(100):
         subconnections.offered(1, offer("1", f"s{number}"), NOW)
     assert len(subconnections.statuses()) == MOST_REMEMBERED
+
+
+def test_unsupported_services_go_with_the_main_connection_that_asked_for_them() -> None:
+    subconnections = Subconnections((Service("configured"),))
+    subconnections.offered(1, offer("7", "novelty"), NOW)
+    subconnections.offered(1, offer("8", "configured"), NOW)
+    subconnections.offered(1, offer("9"), NOW)
+    subconnections.ended("9", "it broke")
+    subconnections.main_connection_ended()
+    assert [(s.service, s.instance, s.state.value) for s in subconnections.statuses()] == [
+        ("telemetry", "9", "failed"),
+        ("configured", "-", "unsupported"),
+    ]
+
+
+def test_of_a_flood_of_offers_observers_are_told_little() -> None:
+    subconnections = Subconnections(())
+
+    def cycle(number: int, now: Instant) -> int:
+        instance = str(number)
+        effects = subconnections.offered(1, offer(instance), now)
+        assert any(isinstance(effect, OpenSubconnection) for effect in effects)
+        effects += subconnections.opened(instance, now) + subconnections.close(instance, "again")
+        assert said(effects) == [Closed(instance, "again")]
+        return sum(isinstance(effect, Emit) for effect in effects)
+
+    assert sum(cycle(number, NOW) for number in range(3000)) == 3 * MOST_TOLD
+    later = Instant(NOW.monotonic + TOLD_EVERY, 0)
+    assert sum(cycle(number, later) for number in range(10)) == 3
+    assert subconnections.statuses()[0].instance == "9"
+
+
+def test_a_flood_of_unknown_services_is_told_to_nobody() -> None:
+    subconnections = Subconnections(())
+    effects = [e for n in range(3000) for e in subconnections.offered(1, offer("1", f"s{n}"), NOW)]
+    assert {type(effect) for effect in effects} == {SendMessage}
 
 
 def test_what_opens_for_too_long_is_given_up() -> None:

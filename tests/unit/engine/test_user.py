@@ -8,7 +8,16 @@ import pytest
 
 from fakes import FakeCloud, World, refusing
 from headstay.engine import inputs, user
-from headstay.engine.actions import SetEnabled, SetIntervals, SetPassword, SetServers, SetServices, SetSource, SetTls
+from headstay.engine.actions import (
+    SetEnabled,
+    SetIntervals,
+    SetPassword,
+    SetServers,
+    SetServices,
+    SetSource,
+    SetTls,
+    SetUnreadable,
+)
 from headstay.engine.effects import (
     ClearTraffic,
     Connect,
@@ -126,6 +135,19 @@ def test_any_other_change_leaves_it_alone(actions) -> None:
     world.advance(5)
     assert [type(e) for e in world.effects if isinstance(e, Resolve | Disconnect)] == []
     assert world.events_of(ConnectionStateChange) == []
+
+
+def test_a_secret_that_cannot_be_decrypted_keeps_it_down_and_the_status_says_so() -> None:
+    world = connected()
+    world.configure(SetUnreadable(("server/password",)))
+    assert (world.state, world.connection.last_down_reason) == (DeviceState.IDLE, DownReason.CONFIGURATION_CHANGED)
+    assert world.connection.last_down_details == "the secret server/password cannot be decrypted; set it again"
+    world.give(inputs.ReconnectRequested())
+    world.advance(1000)
+    assert world.state is DeviceState.IDLE
+    world.configure(SetUnreadable(()))
+    world.settle()
+    assert (world.state, world.connection.last_down_details) == (DeviceState.CONNECTED, None)
 
 
 def test_disabling_takes_it_down_and_enabling_brings_it_back() -> None:
