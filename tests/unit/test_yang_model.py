@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from lxml import etree
 
 from headstay.engine import channel, events, reasons, settings, status, verdicts
+from headstay.engine.services import SERVICES
 from yang_engines import MODULES, OURS, RFC_5277, USERS, YANG, libyang_context, yangson_model
 
 YIN = "{urn:ietf:params:xml:ns:yang:yin:1}"
@@ -193,6 +195,12 @@ def test_bounds_that_the_descriptions_name_are_the_engines(ours: etree._Element)
     tree = under(ours, "cloud-management")
     assert f"({settings.QUEUE_OCTETS} octets)" in text_of(under(tree, "service", "queue-limit"))
     assert f"at most {channel.READ_RATE} messages a second" in text_of(under(tree, "service"))
+
+
+def test_services_that_the_description_names_are_the_engines(ours: etree._Element) -> None:
+    description = under(ours, "cloud-management", "service", "name").findtext(f"{YIN}description/{YIN}text")
+    table = re.findall(r"^ +([a-z0-9-]+)  +\S", str(description), re.MULTILINE)
+    assert table == list(SERVICES)
 
 
 # what is left out ---------------------------------------------------------------------------------

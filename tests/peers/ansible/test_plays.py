@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from end_to_end.northbound import configure, connected
 from end_to_end.processes import Cloud, Device
 
 ROOT = Path(__file__).parents[3]
@@ -123,20 +124,91 @@ def test_the_example_connects_the_device_and_a_second_run_changes_nothing(
     assert ansible.play(play, "--check", "--diff")["changed"] == 0
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        ("localhost", "backup.invalid", "127.0.0.1"),  # another order
+        ("127.0.0.1", "localhost", "new.invalid", "backup.invalid"),  # a backup becomes the primary, a new one comes
+        ("localhost",),
+    ],
+)
+def test_the_list_in_the_inventory_becomes_the_list_on_the_device(
+    wanted: tuple[str, ...], ansible: Ansible, cloud: Cloud, device: Device, tmp_path: Path
+) -> None:
+    play = copied(EXAMPLES, tmp_path) / "cloud-connection.yml"
+    play.write_text(play.read_text().replace("no_log: true", "no_log: false"))
+    with connected(device) as session:
+        configure(
+            session,
+            f"<server><domain>localhost</domain><port>{cloud.port}</port><password>$0${SECRET}</password></server>"
+            "<backup-server><domain>127.0.0.1</domain></backup-server>"
+            "<backup-server><domain>backup.invalid</domain><port>4711</port></backup-server>"
+            f"<ping-interval>77</ping-interval><tls><trust-anchor>{cloud.trust_anchor}</trust-anchor></tls>",
+        )
+        assert ansible.play(play, "--check", "--diff", *servers(*wanted))["changed"] == 1
+        assert listed(device) == ("localhost", "127.0.0.1", "backup.invalid")
+        for changed in (1, 0):
+            found = ansible.play(play, "--diff", *servers(*wanted))
+            assert (found["changed"], listed(device)) == (changed, wanted)
+        kept = session.get_config("running").xml
+    leafs = ["<ping-interval>77<", "<password>$aes-256-gcm$", "<trust-anchor>"]
+    leafs += ["<port>4711<"] if "backup.invalid" in wanted else []
+    assert [leaf for leaf in leafs if leaf not in kept] == []
+
+
 def test_the_safe_example_confirms_what_works_and_takes_back_what_does_not(
     ansible: Ansible, device: Device, tmp_path: Path
 ) -> None:
     play = copied(EXAMPLES, tmp_path) / "safely.yml"
-    ansible.play(play)
+    ansible.play(play, *servers("localhost", "127.0.0.1"))
     assert device.state()["server-domain"] == "localhost"
+    promoted = ("127.0.0.1", "localhost")
+    ansible.play(play, "--diff", *servers(*promoted))
+    assert (device.state()["server-domain"], listed(device)) == ("127.0.0.1", promoted)
     # Two tries instead of eighteen: this server never answers, and the session's end takes the change back.
-    text = play.read_text().replace("retries: 18", "retries: 1").replace("delay: 5", "delay: 0")
-    play.write_text(text)
-    wrong = ansible.play(play, "-e", '{"cloud_servers": ["nowhere.invalid"]}', fails=True)
+    play.write_text(play.read_text().replace("retries: 18", "retries: 1"))
+    wrong = ansible.play(play, *servers("nowhere.invalid"), fails=True)
     assert wrong["failed"] == 1
-    assert device.state()["server-domain"] == "localhost"
+    assert (device.state()["server-domain"], listed(device)) == ("127.0.0.1", promoted)
+
+
+def test_the_safe_example_leaves_nothing_behind_when_it_is_refused(
+    ansible: Ansible, device: Device, tmp_path: Path
+) -> None:
+    examples = copied(EXAMPLES, tmp_path)
+    refused = ansible.play(examples / "safely.yml", *servers("localhost", "localhost"), fails=True)
+    assert "This server is in the list already" in refused["printed"], refused["printed"]
+    assert listed(device) == ()
+    ansible.play(examples / "safely.yml", *servers("localhost"))
+    assert listed(device) == ("localhost",)
+    assert ansible.play(examples / "cloud-connection.yml", *servers("localhost"))["changed"] == 0
+
+
+def test_the_safe_example_in_check_mode_validates_and_changes_nothing(
+    ansible: Ansible, device: Device, tmp_path: Path
+) -> None:
+    play = copied(EXAMPLES, tmp_path) / "safely.yml"
+    ansible.play(play, "--check", "--diff")
+    refused = ansible.play(play, "--check", *servers("localhost", "localhost"), fails=True)
+    assert "This server is in the list already" in refused["printed"], refused["printed"]
+    assert listed(device) == ()
+    with connected(device) as session:
+        session.lock("candidate")  # which would be denied if the candidate had changes
+
+
+def servers(*wanted: str) -> tuple[str, str]:
+    """The argument that gives the inventory another list."""
+    return "--extra-vars", json.dumps({"cloud_servers": wanted})
+
+
+def listed(device: Device) -> tuple[str, ...]:
+    """The servers that are configured on the device, in their order."""
+    return tuple(entry["domain"] for entry in device.entries("servers"))
 
 
 def copied(examples: Path, directory: Path) -> Path:
-    """The examples as a user takes them over."""
-    return Path(shutil.copytree(examples, directory / "examples"))
+    """The examples as a user takes them over, but for the time between two looks at the connection."""
+    taken = Path(shutil.copytree(examples, directory / "examples"))
+    for play in taken.glob("*.yml"):
+        play.write_text(play.read_text().replace("delay: 5", "delay: 1"))
+    return taken
