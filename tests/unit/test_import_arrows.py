@@ -53,6 +53,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
             "headstay.datastore.model",
             "headstay.datastore.schema",
             "headstay.datastore.secrets",
+            "headstay.datastore.values",
         }
     ),
     "headstay.netconf": frozenset(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import enum
-import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any
@@ -21,6 +20,7 @@ from headstay.backend.precedence import DhcpUse
 from headstay.datastore.edits import Edited
 from headstay.datastore.events import ConfigChange
 from headstay.datastore.model import DATA
+from headstay.datastore.values import NotAValue, ip_address
 from headstay.dhcp.lease import Lease
 from headstay.engine.events import Event
 from headstay.engine.settings import Settings, Source
@@ -185,8 +185,8 @@ def _time(seconds: float) -> str | None:
 
 def _address(text: str) -> str | None:
     try:
-        return str(ipaddress.ip_address(text.partition("%")[0]))
-    except ValueError:
+        return ip_address(text.partition("%")[0])
+    except NotAValue:
         return None
 
 

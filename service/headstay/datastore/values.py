@@ -92,6 +92,14 @@ def bits(text: str, order: Mapping[str, int]) -> str:
     return " ".join(sorted(names, key=order.__getitem__))
 
 
+def ip_address(text: str) -> str:
+    """RFC 6991 section 4: an IPv4 or IPv6 address in canonical form."""
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError:
+        return ipv6_address(text)
+
+
 def ipv6_address(text: str) -> str:
     """RFC 6991 section 4: canonical is RFC 5952's form. A zone stays as it is: its number is nobody's to know here."""
     given, percent, zone = text.partition("%")

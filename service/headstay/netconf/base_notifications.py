@@ -6,7 +6,6 @@ netconf-capability-change.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from typing import Final
 
@@ -16,6 +15,7 @@ from headstay import xml
 from headstay.datastore.access import Requester, Source
 from headstay.datastore.edits import Edited
 from headstay.datastore.events import ConfigChange, ConfirmedCommit, ConfirmEvent
+from headstay.datastore.values import NotAValue, ip_address
 from headstay.netconf import messages
 from headstay.netconf.session import Termination
 
@@ -82,8 +82,8 @@ def _add_session(parent: etree._Element, requester: Requester) -> None:
 def _address(host: str | None) -> str | None:
     """Return the host if it is what the leaf takes: an address."""
     try:
-        return None if host is None else str(ipaddress.ip_address(host))
-    except ValueError:
+        return None if host is None else ip_address(host)
+    except NotAValue:
         return None
 
 
