@@ -199,7 +199,7 @@ class Access:
             return error
         with contextlib.suppress(NotAValue):  # a path with a value that cannot be quoted is not looked into
             found = self._instance(error.path)
-            if found is None or permissions.named_openly(*found)[0] is found[0]:
+            if found is None or permissions.reads(*found):
                 return error
             if any(permissions.may(right, *found) for right in (Right.CREATE, Right.UPDATE)):
                 return error

@@ -7,7 +7,7 @@ the result obeys the model's constraints is for `model.validate`, at commit. Kno
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -54,11 +54,19 @@ class Edited:
     """What is wrong, in the edit's order. Of more than MOST_ERRORS the last one says how many others there are."""
 
 
+Reads = Callable[[SchemaNode, etree._Element], bool]
+"""Whether the editor may read an instance."""
+
+
 def edit(
-    schema: SchemaNode, tree: etree._Element, config: etree._Element, default_operation: DefaultOperation = "merge"
+    schema: SchemaNode,
+    tree: etree._Element,
+    config: etree._Element,
+    default_operation: DefaultOperation = "merge",
+    reads: Reads = lambda *_: True,
 ) -> Edited:
     """Apply the children of `config` to a copy of `tree`. Costs time linear in both."""
-    run = _Edit(schema)
+    run = _Edit(schema, reads)
     result = copy.deepcopy(tree)
     operation: Operation = default_operation
     if default_operation == "replace":
@@ -82,8 +90,9 @@ def edited(
 class _Edit:
     """One edit on its way through the tree."""
 
-    def __init__(self, schema: SchemaNode) -> None:
+    def __init__(self, schema: SchemaNode, reads: Reads) -> None:
         self.schema = schema
+        self._reads = reads
         self.siblings = Siblings()
         self._errors: list[NetconfError] = []
         self._more_errors = 0
@@ -270,7 +279,8 @@ class _Edit:
         if given is None:
             raise refuse.attribute("missing", node, target, name, f"insert {insert} says before or after which")
         at = self.siblings.entry(target, node, _key_in(node, given, source, target, name))
-        if at is None:
+        # An answer of its own for a hidden entry would tell that there is one (RFC 8341 section 3.2.5).
+        if at is None or not self._reads(node, at):
             message = f"there is no entry to insert {insert}"
             raise refuse.attribute("bad", node, target, name, message, "missing-instance")
         return insert, at

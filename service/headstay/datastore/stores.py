@@ -158,7 +158,8 @@ class Datastores:
         async with self._turn_of(requester):
             self._free_for(requester, target)
             old = self.read(target)
-            work = functools.partial(edit, self.model.schema, old, config, options.default_operation)
+            reads = self.access.permissions(requester, self._running).reads
+            work = functools.partial(edit, self.model.schema, old, config, options.default_operation, reads)
             outcome = await computed(work, old, config)
             if outcome.errors and options.error_option != "continue-on-error":
                 raise RpcErrors(outcome.errors)
