@@ -74,6 +74,10 @@ def unknown(element: str) -> Told:
     return Told("protocol unknown-element", f"bad-element={element}")
 
 
+def strange(attribute: str, element: str) -> Told:
+    return Told("protocol unknown-attribute", f"bad-attribute={attribute} bad-element={element}")
+
+
 def foreign(element: str) -> Told:
     return Told("protocol unknown-namespace", f"bad-element={element} bad-namespace=urn:x")
 
@@ -117,6 +121,35 @@ REQUESTS = {
     f"<get-schema {NCM}><identifier>ietf-netconf</identifier><format>yin</format></get-schema>": Told(
         "application invalid-value"
     ),
+    # attributes and text
+    '<get foo="1"/>': strange("foo", "get"),
+    '<get xmlns:x="urn:x" x:foo="1"/>': strange("foo", "get"),
+    '<get><filter frob="1"/></get>': strange("frob", "filter"),
+    '<get-config><source a="1"><running/></source></get-config>': strange("a", "source"),
+    '<get-config><source><running type="subtree"/></source></get-config>': strange("type", "running"),
+    '<lock xmlns:nc="urn:x" nc:a="1"><target><running/></target></lock>': strange("a", "lock"),
+    '<commit><confirmed/><persist a="1">p</persist></commit>': strange("a", "persist"),
+    f'<get-data {DS}><datastore a="1">ds:running</datastore></get-data>': strange("a", "datastore"),
+    f'<get-data {DS}><datastore>ds:operational</datastore><origin-filter a="1"/></get-data>': strange(
+        "a", "origin-filter"
+    ),
+    f'<edit-config><target><running/></target><config {DECLARED} nc:operation="delete"/></edit-config>': strange(
+        "operation", "config"
+    ),
+    "<get>text</get>": twice("get"),
+    "<commit>text</commit>": twice("commit"),
+    "<lock><target><running/>text</target></lock>": twice("target"),
+    "<lock><target><running>x</running></target></lock>": twice("running"),
+    "<lock><target><running><x/></running></target></lock>": unknown("x"),
+    "<get-config><source><running><x/></running></source></get-config>": unknown("x"),
+    "<commit><confirmed><x/></confirmed></commit>": unknown("x"),
+    f"<get-data {DS}><datastore>ds:operational</datastore><with-origin>x</with-origin></get-data>": twice(
+        "with-origin"
+    ),
+    "<edit-config><target><running/></target><config>text</config></edit-config>": twice("config"),
+    "<copy-config><target><candidate/></target><source><config>text</config></source></copy-config>": twice("config"),
+    "<validate><source><config>text</config></source></validate>": twice("config"),
+    f"<edit-data {DS}><datastore>ds:running</datastore><config>text</config></edit-data>": twice("config"),
     # edits
     f"<edit-config>{CONFIG}</edit-config>": missing("target"),
     "<edit-config><target><running/></target></edit-config>": missing("config"),

@@ -58,7 +58,7 @@ async def get_data(context: Context, operation: etree._Element) -> Reply:
     )
     source = identified(parameters.required("datastore"), (*context.datastores.names, *Derived))
     wanted = _Wanted(_config_filter(parameters), _origin_filter(parameters, source), _max_depth(parameters))
-    with_origin = parameters.optional("with-origin") is not None
+    with_origin = parameters.flag("with-origin")
     if with_origin and source is not Derived.OPERATIONAL:
         raise _invalid("with-origin goes with the operational datastore only")
     shown = _shown(context, parameters, source)
@@ -84,7 +84,7 @@ async def edit_data(context: Context, operation: etree._Element) -> Reply:
     assert isinstance(target, Name)  # noqa: S101 -- `identified` chose among names
     default_operation = parameters.choice("default-operation", ("merge", "replace", "none")) or "merge"
     options = EditOptions(default_operation, error_option="rollback-on-error")  # type: ignore[arg-type]
-    await context.datastores.edit(context.requester, target, parameters.required("config"), options)
+    await context.datastores.edit(context.requester, target, parameters.config(), options)
     return OK
 
 
