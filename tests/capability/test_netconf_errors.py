@@ -259,6 +259,24 @@ EDITS = {
     ),
     "<enabled><frob/></enabled>": Told("application bad-element", "bad-element=enabled", path=f"{TOP}/hcm:enabled"),
     "<server>frob</server>": Told("application bad-element", "bad-element=server", path=f"{TOP}/hcm:server"),
+    # what is not defined in something that is to go
+    '<tls nc:operation="remove"><frob/></tls>': Told(
+        "application unknown-element", "bad-element=frob", path=f"{TOP}/hcm:tls"
+    ),
+    '<backup-server nc:operation="delete"><domain>b1.example</domain><x xmlns="urn:x"/></backup-server>': Told(
+        "application unknown-namespace", "bad-element=x bad-namespace=urn:x", path=B1
+    ),
+    '<backup-server nc:operation="delete"><domain>no.example</domain><port><x/></port></backup-server>': Told(
+        "application bad-element",
+        "bad-element=port",
+        path=f"{TOP}/hcm:backup-server[hcm:domain='no.example']/hcm:port",
+    ),
+    '<server nc:operation="delete">frob</server>': Told(
+        "application bad-element", "bad-element=server", path=f"{TOP}/hcm:server"
+    ),
+    '<enabled nc:operation="remove"><frob/></enabled>': Told(
+        "application bad-element", "bad-element=enabled", path=f"{TOP}/hcm:enabled"
+    ),
     # attributes
     '<enabled operation="delete"/>': attribute("unknown", "operation", "enabled", f"{TOP}/hcm:enabled"),
     '<enabled nc:operation="frob"/>': attribute("bad", "operation", "enabled", f"{TOP}/hcm:enabled"),
@@ -309,6 +327,19 @@ async def test_a_wrong_edit(client: RawClient, content: str) -> None:
     unchanged = await client.rpc("<get-config><source><running/></source></get-config>")
     assert [d.text for d in unchanged.iter(f"{{{xml.HCM}}}domain")] == ["cloud.example", "b1.example", "b2.example"]
     assert is_ok(await client.rpc("<lock><target><candidate/></target></lock>"))  # it was not changed, either
+
+
+async def test_nonsense_in_the_top_container_that_is_to_go(client: RawClient) -> None:
+    data = f'<cloud-management xmlns="{xml.HCM}" nc:operation="remove">{{}}</cloud-management>'
+    edit = f"<edit-config><target><candidate/></target><config {DECLARED}>{data}</config></edit-config>"
+    for content, element, path in (
+        ("<nonsense/>", "nonsense", TOP),
+        ("<connection/>", "connection", f"{TOP}/hcm:connection"),  # state data
+    ):
+        expected = Told("application unknown-element", f"bad-element={element}", path=path)
+        assert told(await client.rpc(edit.format(content))) == [expected]
+    assert is_ok(await client.rpc("<lock><target><candidate/></target></lock>"))  # nothing has gone
+    assert is_ok(await client.rpc(edit.format("<server/><ping-interval>frob</ping-interval>")))
 
 
 async def test_a_constraint_at_its_time(client: RawClient) -> None:

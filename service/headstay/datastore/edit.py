@@ -127,14 +127,11 @@ class _Edit:
         inherited: Operation,
         seen: dict[str, str],
     ) -> None:
-        node = parent.child(source.tag)
-        if node is None:
-            self._namespaces = self._namespaces or frozenset(known.namespace for known in self.schema.walk())
-            raise refuse.unknown(self._namespaces, parent, target, source)
-        if not node.config:
-            raise refuse.state_data(node, target)
+        node = self._defined(parent, target, source)
         operation = _operation_of(source, node, target, inherited)
-        if operation not in ("none", "delete", "remove"):
+        if operation in ("delete", "remove"):
+            self._look_into(node, target, source)
+        elif operation != "none":
             for choice, case in node.cases:
                 if seen.setdefault(choice, case) != case:
                     raise refuse.two_cases(node, target)
@@ -150,6 +147,27 @@ class _Edit:
             self._leaf(target, node, source, operation)
         else:
             self._container(target, node, source, operation)
+
+    def _defined(self, parent: SchemaNode, target: etree._Element, source: etree._Element) -> SchemaNode:
+        node = parent.child(source.tag)
+        if node is None:
+            self._namespaces = self._namespaces or frozenset(known.namespace for known in self.schema.walk())
+            raise refuse.unknown(self._namespaces, parent, target, source)
+        if not node.config:
+            raise refuse.state_data(node, target)
+        return node
+
+    def _look_into(self, node: SchemaNode, above: etree._Element, source: etree._Element) -> None:
+        """Refuse what is not defined in something that is to go (RFC 7950 section 8.3.1). Values do not matter there.
+
+        It need not exist, so what is in it is named by where it stands in the edit.
+        """
+        if node.terminal and len(source):
+            raise refuse.elements_in(node, above)
+        if node.kind in (Kind.CONTAINER, Kind.LIST):
+            refuse.text_in(node, above, source)
+            for child in source:
+                self._look_into(self._defined(node, source, child), source, child)
 
     def _leaf(self, target: etree._Element, node: SchemaNode, source: etree._Element, operation: Operation) -> None:
         existing = target.find(node.tag)
