@@ -329,6 +329,20 @@ async def test_a_wrong_edit(client: RawClient, content: str) -> None:
     assert is_ok(await client.rpc("<lock><target><candidate/></target></lock>"))  # it was not changed, either
 
 
+async def test_an_entry_that_no_path_can_name(client: RawClient) -> None:
+    """XPath 1.0 has no way to write a text with both kinds of quotes: the nearest ancestor is named."""
+    config = (
+        f'<config {DECLARED}><system xmlns="{xml.SYSTEM}"><authentication>'
+        "<user{}><name>a'b\"c</name>{}</user></authentication></system></config>"
+    )
+    edit = f"<edit-config><target><running/></target>{config}</edit-config>"
+    path = "/sys:system/sys:authentication"
+    deleted = await client.rpc(edit.format(' nc:operation="delete"', ""))
+    assert told(deleted) == [Told("application data-missing", path=path)]
+    below = await client.rpc(edit.format("", "<frob/>"))
+    assert told(below) == [Told("application unknown-element", "bad-element=frob", path=path)]
+
+
 async def test_nonsense_in_the_top_container_that_is_to_go(client: RawClient) -> None:
     data = f'<cloud-management xmlns="{xml.HCM}" nc:operation="remove">{{}}</cloud-management>'
     edit = f"<edit-config><target><candidate/></target><config {DECLARED}>{data}</config></edit-config>"
