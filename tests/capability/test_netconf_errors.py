@@ -5,15 +5,16 @@ Each row is one request and the whole of its <rpc-error>; the form of every repl
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from lxml import etree
 
-from fakes_netconf import CLOUD, NC, USERS, RawClient, is_ok, make_datastores, running_server, tag, unix_client
+from fakes_netconf import CLOUD, NC, USERS, RawClient, is_ok, make_datastores, model, running_server, tag, unix_client
 from headstay import xml
+from headstay.datastore.access import Requester
 
 NMDA = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
 DS = f'xmlns="{NMDA}" xmlns:ds="urn:ietf:params:xml:ns:yang:ietf-datastores"'
@@ -327,6 +328,29 @@ async def test_a_wrong_edit(client: RawClient, content: str) -> None:
     unchanged = await client.rpc("<get-config><source><running/></source></get-config>")
     assert [d.text for d in unchanged.iter(f"{{{xml.HCM}}}domain")] == ["cloud.example", "b1.example", "b2.example"]
     assert is_ok(await client.rpc("<lock><target><candidate/></target></lock>"))  # it was not changed, either
+
+
+async def test_each_mandatory_leaf_that_is_missing_is_named(client: RawClient) -> None:
+    config = (
+        f'<config><system xmlns="{xml.SYSTEM}"><authentication><user><name>u</name><authorized-key><name>k</name>{{}}'
+        "</authorized-key></user></authentication></system></config>"
+    )
+    edit = f"<edit-config><target><running/></target>{config}</edit-config>"
+    path = "/sys:system/sys:authentication/sys:user[sys:name='u']/sys:authorized-key[sys:name='k']/sys:"
+    algorithm, data = (Told("application data-missing", path=path + leaf) for leaf in ("algorithm", "key-data"))
+    assert told(await client.rpc(edit.format(""))) == [algorithm, data]
+    assert told(await client.rpc(edit.format("<algorithm>ssh-ed25519</algorithm>"))) == [data]
+
+
+async def test_a_mandatory_parameter_of_the_models_own_operations(tmp_path: Path) -> None:
+    async def unbind(_: Requester, operation: etree._Element) -> Sequence[etree._Element]:
+        model().rpc_input(operation)
+        return ()
+
+    async with running_server(tmp_path, rpcs={(xml.HCM, "unbind"): unbind}), unix_client(tmp_path) as client:
+        await client.greet()
+        assert told(await client.rpc(f'<unbind xmlns="{xml.HCM}"/>')) == [missing("code")]
+        assert is_ok(await client.rpc(f'<unbind xmlns="{xml.HCM}"><code>12345678</code></unbind>'))
 
 
 async def test_an_entry_that_no_path_can_name(client: RawClient) -> None:
