@@ -69,6 +69,8 @@ def edit(
     run = _Edit(schema, reads)
     result = copy.deepcopy(tree)
     operation: Operation = default_operation
+    if refuse.holds_text(config):
+        run.note(refuse.text_beside(config))
     if default_operation == "replace":
         run.siblings.clear(result)
         operation = "merge"
@@ -108,10 +110,14 @@ class _Edit:
             try:
                 self._child(target, node, source, operation, seen)
             except NetconfError as error:
-                if len(self._errors) < MOST_ERRORS:
-                    self._errors.append(error)
-                else:
-                    self._more_errors += 1
+                self.note(error)
+
+    def note(self, error: NetconfError) -> None:
+        """Go on without what is wrong."""
+        if len(self._errors) < MOST_ERRORS:
+            self._errors.append(error)
+        else:
+            self._more_errors += 1
 
     def found(self) -> tuple[NetconfError, ...]:
         """Return the errors."""

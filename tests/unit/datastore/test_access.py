@@ -36,10 +36,10 @@ GUESTS = "<groups><group><name>guests</name><user-name>guest</user-name></group>
 def with_rules(*rules: str) -> etree._Element:
     numbered = "".join(f"<rule><name>{number}</name>{rule}</rule>" for number, rule in enumerate(rules))
     listed = f"<rule-list><name>l</name><group>guests</group>{numbered}</rule-list>"
-    tree = running()
-    wrapped = config(f'<nacm xmlns="{xml.NACM}">{GUESTS}{listed}</nacm>')
-    wrapped.append(access.first_user_access("admin"))
-    return edited(device_model().schema, edited(device_model().schema, tree, wrapped[:1]), wrapped[1:])
+    tree = edited(device_model().schema, running(), config(f'<nacm xmlns="{xml.NACM}">{GUESTS}{listed}</nacm>'))
+    first = config("")
+    first.append(access.first_user_access("admin"))
+    return edited(device_model().schema, tree, first)
 
 
 def tags(*operations: str) -> list[str]:

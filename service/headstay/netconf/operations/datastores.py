@@ -11,7 +11,7 @@ from lxml import etree
 from headstay import xml
 from headstay.datastore.stores import Name
 from headstay.errors import ErrorType, InvalidValue
-from headstay.netconf.operations.parameters import Parameters, elements_only, leaf_text, named_datastore
+from headstay.netconf.operations.parameters import Parameters, leaf_text, named_datastore
 
 NMDA: Final = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
 _IDENTITIES: Final = "urn:ietf:params:xml:ns:yang:ietf-datastores"
@@ -40,7 +40,7 @@ def named_or_config(parameters: Parameters, name: str, among: Collection[Name]) 
     """Return the datastore, or the <config> given in its place."""
     allowed = [*(datastore.value for datastore in among), "config"]
     chosen = parameters.alternative(name, allowed, _PARAMETER)
-    return elements_only(chosen) if xml.local_name(chosen) == "config" else _identified_or_named(chosen, among)
+    return chosen if xml.local_name(chosen) == "config" else _identified_or_named(chosen, among)
 
 
 def identified(leaf: etree._Element, among: Collection[Datastore]) -> Datastore:

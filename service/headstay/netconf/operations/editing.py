@@ -29,7 +29,7 @@ async def edit_config(context: Context, operation: etree._Element) -> Reply:
     chosen = {option: parameters.choice(option, values) for option, values in _OPTIONS.items()}
     # An option that is not given keeps the default of EditOptions.
     given: dict[str, Any] = {option.replace("-", "_"): value for option, value in chosen.items() if value is not None}
-    config = parameters.config()
+    config = parameters.required("config")
     await context.datastores.edit(context.requester, target, config, EditOptions(**given))
     return OK
 

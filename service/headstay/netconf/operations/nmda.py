@@ -84,7 +84,7 @@ async def edit_data(context: Context, operation: etree._Element) -> Reply:
     assert isinstance(target, Name)  # noqa: S101 -- `identified` chose among names
     default_operation = parameters.choice("default-operation", ("merge", "replace", "none")) or "merge"
     options = EditOptions(default_operation, error_option="rollback-on-error")  # type: ignore[arg-type]
-    await context.datastores.edit(context.requester, target, parameters.config(), options)
+    await context.datastores.edit(context.requester, target, parameters.required("config"), options)
     return OK
 
 

@@ -51,7 +51,7 @@ class Parameters:
         """
         augmented = augmented or {}
         _check_attributes(element)
-        elements_only(element)
+        _check_text(element, element.text)
         self._element = element
         self._found: dict[str, etree._Element] = {}
         self._repeated: dict[str, list[etree._Element]] = {name: [] for name in repeated}
@@ -61,6 +61,7 @@ class Parameters:
                 raise _unknown_namespace(child)
             if name in allowed or name in augmented or name in self._repeated:
                 _check_attributes(child)
+            _check_text(element, child.tail)  # one by one: there may be hundreds of thousands, none of which is known
             if name in self._repeated:
                 self._repeated[name].append(child)
                 if len(self._repeated[name]) > MOST_REPEATED:
@@ -90,10 +91,6 @@ class Parameters:
             _check_empty(found)
         return found is not None
 
-    def config(self) -> etree._Element:
-        """Return <config>. Raises a NetconfError if it is missing or holds text."""
-        return elements_only(self.required("config"))
-
     def all(self, name: str) -> list[etree._Element]:
         """Return the entries of a leaf-list."""
         return self._repeated[name]
@@ -117,7 +114,7 @@ class Parameters:
     def datastore_or_config(self, name: str, among: Collection[Name]) -> Name | etree._Element:
         """Return the datastore, or the <config> given in its place."""
         named = self.alternative(name, [*(datastore.value for datastore in among), "config"])
-        return elements_only(named) if xml.local_name(named) == "config" else named_datastore(named)
+        return named if xml.local_name(named) == "config" else named_datastore(named)
 
     def alternative(
         self, name: str, allowed: Collection[str], augmented: Mapping[str, str] | None = None
@@ -145,12 +142,9 @@ def named_datastore(leaf: etree._Element) -> Name:
     return Name(xml.local_name(leaf))
 
 
-def elements_only(element: etree._Element) -> etree._Element:
-    """Return the element. Raises BadElement if there is text in it."""
-    texts = (element.text, *(child.tail for child in element))
-    if any(text and not text.isspace() for text in texts):
+def _check_text(element: etree._Element, text: str | None) -> None:
+    if text and not text.isspace():
         raise _bad(element, "holds elements, not text")
-    return element
 
 
 def _check_empty(leaf: etree._Element) -> None:
