@@ -59,6 +59,8 @@ class ErrorPath:
     """The path, for instance `/hcm:cloud-management/hcm:server/hcm:port`."""
     prefixes: tuple[tuple[str, str], ...]
     """(prefix, namespace) pairs, each prefix of `text` once."""
+    exact: bool = True
+    """False: what is meant cannot be named in XPath 1.0; this is its nearest ancestor that can."""
 
 
 @dataclass(frozen=True, slots=True)

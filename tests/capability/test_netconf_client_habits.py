@@ -121,6 +121,25 @@ async def test_chunks_that_cut_characters_and_hold_the_other_delimiter(tmp_path:
                 await check(await ssh_client(connection))
 
 
+# XML's own attributes, and those that clients qualify
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        '<get xml:lang="en" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:nil="false" xmlns:x="urn:x"/>',
+        (
+            f'<nc:get-config xmlns:nc="{xml.NETCONF}"><nc:source xml:space="preserve"><nc:running/></nc:source>'
+            '<nc:filter nc:type="subtree"/></nc:get-config>'
+        ),
+        '<get>\n  <!-- all --> <filter type="xpath" select="/hcm:cloud-management"/>\n</get>',
+    ],
+)
+async def test_attributes_that_do_no_harm(client: RawClient, operation: str) -> None:
+    await client.greet()
+    assert xml.local_name((await client.rpc(operation))[0]) == "data"
+
+
 # Ansible
 
 

@@ -5,15 +5,16 @@ Each row is one request and the whole of its <rpc-error>; the form of every repl
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from lxml import etree
 
-from fakes_netconf import CLOUD, NC, USERS, RawClient, is_ok, make_datastores, running_server, tag, unix_client
+from fakes_netconf import CLOUD, NC, USERS, RawClient, is_ok, make_datastores, model, running_server, tag, unix_client
 from headstay import xml
+from headstay.datastore.access import Requester
 
 NMDA = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
 DS = f'xmlns="{NMDA}" xmlns:ds="urn:ietf:params:xml:ns:yang:ietf-datastores"'
@@ -74,6 +75,10 @@ def unknown(element: str) -> Told:
     return Told("protocol unknown-element", f"bad-element={element}")
 
 
+def strange(attribute: str, element: str) -> Told:
+    return Told("protocol unknown-attribute", f"bad-attribute={attribute} bad-element={element}")
+
+
 def foreign(element: str) -> Told:
     return Told("protocol unknown-namespace", f"bad-element={element} bad-namespace=urn:x")
 
@@ -117,6 +122,35 @@ REQUESTS = {
     f"<get-schema {NCM}><identifier>ietf-netconf</identifier><format>yin</format></get-schema>": Told(
         "application invalid-value"
     ),
+    # attributes and text
+    '<get foo="1"/>': strange("foo", "get"),
+    '<get xmlns:x="urn:x" x:foo="1"/>': strange("foo", "get"),
+    '<get><filter frob="1"/></get>': strange("frob", "filter"),
+    '<get-config><source a="1"><running/></source></get-config>': strange("a", "source"),
+    '<get-config><source><running type="subtree"/></source></get-config>': strange("type", "running"),
+    '<lock xmlns:nc="urn:x" nc:a="1"><target><running/></target></lock>': strange("a", "lock"),
+    '<commit><confirmed/><persist a="1">p</persist></commit>': strange("a", "persist"),
+    f'<get-data {DS}><datastore a="1">ds:running</datastore></get-data>': strange("a", "datastore"),
+    f'<get-data {DS}><datastore>ds:operational</datastore><origin-filter a="1"/></get-data>': strange(
+        "a", "origin-filter"
+    ),
+    f'<edit-config><target><running/></target><config {DECLARED} nc:operation="delete"/></edit-config>': strange(
+        "operation", "config"
+    ),
+    "<get>text</get>": twice("get"),
+    "<commit>text</commit>": twice("commit"),
+    "<lock><target><running/>text</target></lock>": twice("target"),
+    "<lock><target><running>x</running></target></lock>": twice("running"),
+    "<lock><target><running><x/></running></target></lock>": unknown("x"),
+    "<get-config><source><running><x/></running></source></get-config>": unknown("x"),
+    "<commit><confirmed><x/></confirmed></commit>": unknown("x"),
+    f"<get-data {DS}><datastore>ds:operational</datastore><with-origin>x</with-origin></get-data>": twice(
+        "with-origin"
+    ),
+    "<edit-config><target><running/></target><config>text</config></edit-config>": twice("config"),
+    "<copy-config><target><candidate/></target><source><config>text</config></source></copy-config>": twice("config"),
+    "<validate><source><config>text</config></source></validate>": twice("config"),
+    f"<edit-data {DS}><datastore>ds:running</datastore><config>text</config></edit-data>": twice("config"),
     # edits
     f"<edit-config>{CONFIG}</edit-config>": missing("target"),
     "<edit-config><target><running/></target></edit-config>": missing("config"),
@@ -226,6 +260,24 @@ EDITS = {
     ),
     "<enabled><frob/></enabled>": Told("application bad-element", "bad-element=enabled", path=f"{TOP}/hcm:enabled"),
     "<server>frob</server>": Told("application bad-element", "bad-element=server", path=f"{TOP}/hcm:server"),
+    # what is not defined in something that is to go
+    '<tls nc:operation="remove"><frob/></tls>': Told(
+        "application unknown-element", "bad-element=frob", path=f"{TOP}/hcm:tls"
+    ),
+    '<backup-server nc:operation="delete"><domain>b1.example</domain><x xmlns="urn:x"/></backup-server>': Told(
+        "application unknown-namespace", "bad-element=x bad-namespace=urn:x", path=B1
+    ),
+    '<backup-server nc:operation="delete"><domain>no.example</domain><port><x/></port></backup-server>': Told(
+        "application bad-element",
+        "bad-element=port",
+        path=f"{TOP}/hcm:backup-server[hcm:domain='no.example']/hcm:port",
+    ),
+    '<server nc:operation="delete">frob</server>': Told(
+        "application bad-element", "bad-element=server", path=f"{TOP}/hcm:server"
+    ),
+    '<enabled nc:operation="remove"><frob/></enabled>': Told(
+        "application bad-element", "bad-element=enabled", path=f"{TOP}/hcm:enabled"
+    ),
     # attributes
     '<enabled operation="delete"/>': attribute("unknown", "operation", "enabled", f"{TOP}/hcm:enabled"),
     '<enabled nc:operation="frob"/>': attribute("bad", "operation", "enabled", f"{TOP}/hcm:enabled"),
@@ -276,6 +328,56 @@ async def test_a_wrong_edit(client: RawClient, content: str) -> None:
     unchanged = await client.rpc("<get-config><source><running/></source></get-config>")
     assert [d.text for d in unchanged.iter(f"{{{xml.HCM}}}domain")] == ["cloud.example", "b1.example", "b2.example"]
     assert is_ok(await client.rpc("<lock><target><candidate/></target></lock>"))  # it was not changed, either
+
+
+async def test_each_mandatory_leaf_that_is_missing_is_named(client: RawClient) -> None:
+    config = (
+        f'<config><system xmlns="{xml.SYSTEM}"><authentication><user><name>u</name><authorized-key><name>k</name>{{}}'
+        "</authorized-key></user></authentication></system></config>"
+    )
+    edit = f"<edit-config><target><running/></target>{config}</edit-config>"
+    path = "/sys:system/sys:authentication/sys:user[sys:name='u']/sys:authorized-key[sys:name='k']/sys:"
+    algorithm, data = (Told("application data-missing", path=path + leaf) for leaf in ("algorithm", "key-data"))
+    assert told(await client.rpc(edit.format(""))) == [algorithm, data]
+    assert told(await client.rpc(edit.format("<algorithm>ssh-ed25519</algorithm>"))) == [data]
+
+
+async def test_a_mandatory_parameter_of_the_models_own_operations(tmp_path: Path) -> None:
+    async def unbind(_: Requester, operation: etree._Element) -> Sequence[etree._Element]:
+        model().rpc_input(operation)
+        return ()
+
+    async with running_server(tmp_path, rpcs={(xml.HCM, "unbind"): unbind}), unix_client(tmp_path) as client:
+        await client.greet()
+        assert told(await client.rpc(f'<unbind xmlns="{xml.HCM}"/>')) == [missing("code")]
+        assert is_ok(await client.rpc(f'<unbind xmlns="{xml.HCM}"><code>12345678</code></unbind>'))
+
+
+async def test_an_entry_that_no_path_can_name(client: RawClient) -> None:
+    """XPath 1.0 has no way to write a text with both kinds of quotes: the nearest ancestor is named."""
+    config = (
+        f'<config {DECLARED}><system xmlns="{xml.SYSTEM}"><authentication>'
+        "<user{}><name>a'b\"c</name>{}</user></authentication></system></config>"
+    )
+    edit = f"<edit-config><target><running/></target>{config}</edit-config>"
+    path = "/sys:system/sys:authentication"
+    deleted = await client.rpc(edit.format(' nc:operation="delete"', ""))
+    assert told(deleted) == [Told("application data-missing", path=path)]
+    below = await client.rpc(edit.format("", "<frob/>"))
+    assert told(below) == [Told("application unknown-element", "bad-element=frob", path=path)]
+
+
+async def test_nonsense_in_the_top_container_that_is_to_go(client: RawClient) -> None:
+    data = f'<cloud-management xmlns="{xml.HCM}" nc:operation="remove">{{}}</cloud-management>'
+    edit = f"<edit-config><target><candidate/></target><config {DECLARED}>{data}</config></edit-config>"
+    for content, element, path in (
+        ("<nonsense/>", "nonsense", TOP),
+        ("<connection/>", "connection", f"{TOP}/hcm:connection"),  # state data
+    ):
+        expected = Told("application unknown-element", f"bad-element={element}", path=path)
+        assert told(await client.rpc(edit.format(content))) == [expected]
+    assert is_ok(await client.rpc("<lock><target><candidate/></target></lock>"))  # nothing has gone
+    assert is_ok(await client.rpc(edit.format("<server/><ping-interval>frob</ping-interval>")))
 
 
 async def test_a_constraint_at_its_time(client: RawClient) -> None:

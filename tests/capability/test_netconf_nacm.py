@@ -279,6 +279,21 @@ async def test_hidden_entries_cannot_be_found_by_naming_them(tmp_path: Path) -> 
             assert b"access-denied" in replies[0]
 
 
+@pytest.mark.parametrize("where", ["before", "after"])
+async def test_nor_by_inserting_something_next_to_them(tmp_path: Path, where: str) -> None:
+    attributes = f'xmlns:yang="{xml.YANG}" xmlns:hcm="{xml.HCM}" yang:insert="{where}" yang:key="[hcm:domain=\'{{}}\']"'
+    content = f"<backup-server {attributes}><domain>new.example</domain></backup-server>"
+    hidden = rule(f"{OPERATOR}[hcm:domain='b1.example']", "*", "deny")
+    stores = datastores(hidden, rule(OPERATOR))
+    async with session(tmp_path, stores) as client:
+        replies = {body(await client.rpc(edit(content.format(name)))) for name in ("b1.example", "b9.example")}
+        assert len(replies) == 1
+        assert b"missing-instance" in replies.pop()
+        assert stores.read(CANDIDATE) is stores.read(RUNNING)
+    async with session(tmp_path, stores, "admin") as client:
+        assert is_ok(await client.rpc(edit(content.format("b1.example"))))
+
+
 # copying
 
 

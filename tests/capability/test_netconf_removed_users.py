@@ -12,6 +12,7 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+from lxml import etree
 
 from fakes_netconf import (
     CLOUD,
@@ -27,7 +28,7 @@ from fakes_netconf import (
     unix_client,
 )
 from headstay import device, xml
-from headstay.datastore import access
+from headstay.datastore import access, passwords
 from headstay.datastore.stores import Datastores, Name
 from headstay.netconf.notifications import Notifications
 from headstay.netconf.server import NetconfServer
@@ -62,7 +63,7 @@ class Users(OnePassword):
 
     def __init__(self, datastores: Datastores) -> None:
         super().__init__()
-        self._datastores = datastores
+        self.datastores = datastores
         self.verifying = asyncio.Event()
         self.verifying.set()
         self.asked = asyncio.Event()
@@ -74,7 +75,7 @@ class Users(OnePassword):
         return known and await super().verify_password(user, password)
 
     def knows(self, user: str) -> bool:
-        return access.knows(self._datastores.read(Name.RUNNING), user)
+        return access.knows(self.datastores.read(Name.RUNNING), user)
 
 
 class Bench:
@@ -83,6 +84,9 @@ class Bench:
     def __init__(self, server: NetconfServer, authenticator: Users) -> None:
         self.server = server
         self.users = authenticator
+
+    def running(self) -> etree._Element:
+        return self.users.datastores.read(Name.RUNNING)
 
     @asynccontextmanager
     async def session(self, name: str) -> AsyncIterator[RawClient]:
@@ -218,3 +222,35 @@ async def test_who_is_removed_while_a_password_is_verified_does_not_get_in(bench
         assert is_ok(await admin.rpc(edit(users(removed("kim")))))
         bench.users.verifying.set()
         await asyncio.wait_for(coming, 10)
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["client waits", "client has gone"])
+async def test_what_a_removed_user_asked_for_before_does_not_come_into_force_after(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: bool
+) -> None:
+    hashing, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hashed(_password: str) -> str:
+        hashing.set()
+        await go_on.wait()
+        return passwords.NOBODY
+
+    monkeypatch.setattr(passwords, "hashed", hashed)
+    async with unix_client(tmp_path) as subscriber, unix_client(tmp_path) as root:
+        for client in (subscriber, root):
+            await client.greet()
+        assert is_ok(await subscriber.rpc(EVENTS))
+        async with bench.session("admin") as admin:
+            back_door = users(user("back-door", "<password>$0$secret</password>"))
+            admin.send(f'<rpc {NC} message-id="1">{edit(back_door)}</rpc>')
+            await asyncio.wait_for(hashing.wait(), 10)
+            if not waits:
+                admin.writer.close()
+                await asyncio.wait_for(admin.writer.wait_closed(), 10)
+            assert is_ok(await root.rpc(edit(users(removed("admin")))))
+            go_on.set()
+            # It is reported as ended only when its last operation has ended.
+            await end_of_session(subscriber, "admin")
+        names = [name.text for name in bench.running().iter(f"{{{xml.SYSTEM}}}name")]
+        assert "back-door" not in names
+        assert "kim" in names

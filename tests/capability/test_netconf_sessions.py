@@ -467,8 +467,8 @@ async def test_the_answer_to_a_wrong_password_takes_longer_each_time(
     waits: list[float] = []
     failed = LoginDelay.failed
 
-    def noted(delay: LoginDelay, origin: str, now: float) -> float:
-        waits.append(failed(delay, origin, now))
+    def noted(delay: LoginDelay, origin: str, begun: float, _now: float) -> float:
+        waits.append(failed(delay, origin, begun, begun))
         return 0
 
     monkeypatch.setattr(LoginDelay, "failed", noted)
@@ -485,6 +485,32 @@ async def test_the_answer_to_a_wrong_password_takes_longer_each_time(
             async with ssh_connection(server, password="wrong"):
                 pass
     assert waits == [1, 2, 4, 1]
+
+
+async def test_that_time_runs_from_the_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would tell how long the password took to check, and so whether there is such a user."""
+    passed, took, loop = 0.0, 5.0, asyncio.get_running_loop()
+    time = loop.time
+    attempts: list[float] = []
+
+    class Slow(OnePassword):
+        async def verify_password(self, user: str, password: str) -> bool:
+            nonlocal passed
+            passed += took
+            return False
+
+    def noted(_delay: LoginDelay, _origin: str, begun: float, now: float) -> float:
+        attempts.append(now - begun)
+        return 0
+
+    monkeypatch.setattr(loop, "time", lambda: time() + passed)
+    monkeypatch.setattr(LoginDelay, "failed", noted)
+    async with running_server(tmp_path, authenticator=Slow()) as server:
+        with pytest.raises(asyncssh.PermissionDenied):
+            async with ssh_connection(server):
+                pass
+    assert len(attempts) == 1
+    assert attempts[0] >= took
 
 
 async def test_a_connection_without_a_session_is_closed(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ counters of denials. Knows no transport.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import enum
 import functools
 from collections.abc import Iterable
@@ -24,7 +23,7 @@ from headstay.datastore.difference import Change, Edit, difference
 from headstay.datastore.model import Model
 from headstay.datastore.nacm import Permissions, Right
 from headstay.datastore.schema import SchemaNode, error_path
-from headstay.datastore.values import NotAValue, node_path
+from headstay.datastore.values import node_path
 from headstay.errors import AccessDenied, ErrorPath, ErrorType, NetconfError, OperationFailed, StartupError
 
 NACM: Final = f"{{{xml.NACM}}}nacm"
@@ -197,9 +196,9 @@ class Access:
         permissions = self.permissions(requester, running)
         if permissions.unlimited or error.path is None or isinstance(error, AccessDenied):
             return error
-        with contextlib.suppress(NotAValue):  # a path with a value that cannot be quoted is not looked into
+        if error.path.exact:
             found = self._instance(error.path)
-            if found is None or permissions.named_openly(*found)[0] is found[0]:
+            if found is None or permissions.reads(*found):
                 return error
             if any(permissions.may(right, *found) for right in (Right.CREATE, Right.UPDATE)):
                 return error

@@ -7,7 +7,7 @@ the result obeys the model's constraints is for `model.validate`, at commit. Kno
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -54,13 +54,23 @@ class Edited:
     """What is wrong, in the edit's order. Of more than MOST_ERRORS the last one says how many others there are."""
 
 
+Reads = Callable[[SchemaNode, etree._Element], bool]
+"""Whether the editor may read an instance."""
+
+
 def edit(
-    schema: SchemaNode, tree: etree._Element, config: etree._Element, default_operation: DefaultOperation = "merge"
+    schema: SchemaNode,
+    tree: etree._Element,
+    config: etree._Element,
+    default_operation: DefaultOperation = "merge",
+    reads: Reads = lambda *_: True,
 ) -> Edited:
     """Apply the children of `config` to a copy of `tree`. Costs time linear in both."""
-    run = _Edit(schema)
+    run = _Edit(schema, reads)
     result = copy.deepcopy(tree)
     operation: Operation = default_operation
+    if refuse.holds_text(config):
+        run.note(refuse.text_beside(config))
     if default_operation == "replace":
         run.siblings.clear(result)
         operation = "merge"
@@ -82,8 +92,9 @@ def edited(
 class _Edit:
     """One edit on its way through the tree."""
 
-    def __init__(self, schema: SchemaNode) -> None:
+    def __init__(self, schema: SchemaNode, reads: Reads) -> None:
         self.schema = schema
+        self._reads = reads
         self.siblings = Siblings()
         self._errors: list[NetconfError] = []
         self._more_errors = 0
@@ -99,10 +110,14 @@ class _Edit:
             try:
                 self._child(target, node, source, operation, seen)
             except NetconfError as error:
-                if len(self._errors) < MOST_ERRORS:
-                    self._errors.append(error)
-                else:
-                    self._more_errors += 1
+                self.note(error)
+
+    def note(self, error: NetconfError) -> None:
+        """Go on without what is wrong."""
+        if len(self._errors) < MOST_ERRORS:
+            self._errors.append(error)
+        else:
+            self._more_errors += 1
 
     def found(self) -> tuple[NetconfError, ...]:
         """Return the errors."""
@@ -118,14 +133,11 @@ class _Edit:
         inherited: Operation,
         seen: dict[str, str],
     ) -> None:
-        node = parent.child(source.tag)
-        if node is None:
-            self._namespaces = self._namespaces or frozenset(known.namespace for known in self.schema.walk())
-            raise refuse.unknown(self._namespaces, parent, target, source)
-        if not node.config:
-            raise refuse.state_data(node, target)
+        node = self._defined(parent, target, source)
         operation = _operation_of(source, node, target, inherited)
-        if operation not in ("none", "delete", "remove"):
+        if operation in ("delete", "remove"):
+            self._look_into(node, target, source)
+        elif operation != "none":
             for choice, case in node.cases:
                 if seen.setdefault(choice, case) != case:
                     raise refuse.two_cases(node, target)
@@ -141,6 +153,27 @@ class _Edit:
             self._leaf(target, node, source, operation)
         else:
             self._container(target, node, source, operation)
+
+    def _defined(self, parent: SchemaNode, target: etree._Element, source: etree._Element) -> SchemaNode:
+        node = parent.child(source.tag)
+        if node is None:
+            self._namespaces = self._namespaces or frozenset(known.namespace for known in self.schema.walk())
+            raise refuse.unknown(self._namespaces, parent, target, source)
+        if not node.config:
+            raise refuse.state_data(node, target)
+        return node
+
+    def _look_into(self, node: SchemaNode, above: etree._Element, source: etree._Element) -> None:
+        """Refuse what is not defined in something that is to go (RFC 7950 section 8.3.1). Values do not matter there.
+
+        It need not exist, so what is in it is named by where it stands in the edit.
+        """
+        if node.terminal and len(source):
+            raise refuse.elements_in(node, above)
+        if node.kind in (Kind.CONTAINER, Kind.LIST):
+            refuse.text_in(node, above, source)
+            for child in source:
+                self._look_into(self._defined(node, source, child), source, child)
 
     def _leaf(self, target: etree._Element, node: SchemaNode, source: etree._Element, operation: Operation) -> None:
         existing = target.find(node.tag)
@@ -270,7 +303,8 @@ class _Edit:
         if given is None:
             raise refuse.attribute("missing", node, target, name, f"insert {insert} says before or after which")
         at = self.siblings.entry(target, node, _key_in(node, given, source, target, name))
-        if at is None:
+        # An answer of its own for a hidden entry would tell that there is one (RFC 8341 section 3.2.5).
+        if at is None or not self._reads(node, at):
             message = f"there is no entry to insert {insert}"
             raise refuse.attribute("bad", node, target, name, message, "missing-instance")
         return insert, at

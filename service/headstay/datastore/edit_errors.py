@@ -19,6 +19,7 @@ from headstay.errors import (
     DataExists,
     DataMissing,
     ErrorInfo,
+    ErrorType,
     InvalidValue,
     MissingAttribute,
     MissingElement,
@@ -92,12 +93,22 @@ def missing(node: SchemaNode, target: etree._Element, keys: tuple[etree._Element
 
 def text_in(node: SchemaNode, target: etree._Element, source: etree._Element) -> None:
     """Raise if a container or list entry holds text. Leaf-lists pass."""
-    if node.kind is Kind.LEAF_LIST:
-        return
-    texts = [source.text, *(child.tail for child in source)]
-    if any(text and not text.isspace() for text in texts):
+    if node.kind is not Kind.LEAF_LIST and holds_text(source):
         info = [ErrorInfo("bad-element", node.name)]
         raise BadElement(f"{node.name} holds elements, not text", path=error_path(node, None, target), info=info)
+
+
+def holds_text(source: etree._Element) -> bool:
+    """Return whether there is text in an element or between those in it."""
+    texts = (source.text, *(child.tail for child in source))
+    return any(text and not text.isspace() for text in texts)
+
+
+def text_beside(config: etree._Element) -> NetconfError:
+    """Return the error for text beside an edit's top elements: it is the parameter that is wrong."""
+    name = etree.QName(config).localname
+    info = [ErrorInfo("bad-element", name)]
+    return BadElement(f"<{name}> holds elements, not text", info=info, type=ErrorType.PROTOCOL)
 
 
 def elements_in(node: SchemaNode, target: etree._Element) -> NetconfError:

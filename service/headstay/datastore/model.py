@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -34,6 +35,7 @@ from headstay.errors import (
     DataMissing,
     ErrorInfo,
     InvalidValue,
+    MissingElement,
     NetconfError,
     OperationFailed,
     RpcErrors,
@@ -157,6 +159,9 @@ class Model:
                 ValidationScope.all, ContentType.all
             )
         except yang_errors.ValidationError as error:
+            missing, _ = self._missing(error, root, message)
+            if missing:
+                raise RpcErrors(map(_parameter_missing, missing)) from None
             raise self._violation(error, root, message) from None
         return message[0]
 
@@ -265,7 +270,7 @@ class Model:
         at: Any = failure.instance.path if isinstance(failure, yang_errors.ValidationError) else None
         found = at == instance.path
         if found:
-            yield self._told(failure, instance, tree)
+            yield from self._told(failure, instance, tree)
             if isinstance(failure, yang_errors.SchemaError):
                 return
         known_right = at is not None and not found  # the parts before the one that the failure is in
@@ -278,15 +283,16 @@ class Model:
                 found = True
                 yield from self._violations(part, below, tree)
         if not found:
-            yield self._told(failure, instance, tree)
+            yield from self._told(failure, instance, tree)
 
-    def _told(self, failure: Exception, instance: InstanceNode, tree: etree._Element) -> NetconfError:
+    def _told(self, failure: Exception, instance: InstanceNode, tree: etree._Element) -> Sequence[NetconfError]:
         if isinstance(failure, yang_errors.ValidationError):
-            return self._violation(failure, self.schema, tree)
+            missing, element = self._missing(failure, self.schema, tree)
+            return [_missing_in(element, node) for node in missing] or [self._violation(failure, self.schema, tree)]
         # The library stumbles over its own message when a mandatory choice has nothing.
-        if (missing := self._missing_choice(instance, tree)) is None:
+        if (choice := self._missing_choice(instance, tree)) is None:
             raise failure
-        return missing
+        return [choice]
 
     def _violation(self, error: Any, root: SchemaNode, tree: etree._Element) -> NetconfError:
         """Turn the library's validation error into the one that RFC 7950 section 15 asks for."""
@@ -303,11 +309,6 @@ class Model:
                 return OperationFailed(f"{where}: {tag.replace('-', ' ')}", path=path, app_tag=tag)
             case "instance-required":
                 return DataMissing(f"{where} refers to something that does not exist", path=path, app_tag=tag)
-            case "missing-data" if (few := self._too_few(node, str(message))) is not None:
-                path = error_path(few, None, element)
-                return OperationFailed(f"{few.name}: too few elements", path=path, app_tag="too-few-elements")
-            case "missing-data":
-                return DataMissing(f"{where}: {message}", path=path)
             case "non-unique-key":
                 return OperationFailed(f"{where}: two entries have the same key", path=path)
             case _ if tag.startswith("data-not-unique"):
@@ -320,10 +321,16 @@ class Model:
                 )
         return OperationFailed(f"{where}: {message or tag}", path=path, app_tag=tag)
 
-    def _too_few(self, node: SchemaNode, message: str) -> SchemaNode | None:
-        """Return the list or leaf-list that the library misses altogether: it needs entries (RFC 7950 section 15.3)."""
-        lists = (child for child in node.children.values() if child.kind in (Kind.LIST, Kind.LEAF_LIST))
-        return next((child for child in lists if message == f"expected {self._members[child]!r}"), None)
+    def _missing(
+        self, error: Any, root: SchemaNode, tree: etree._Element
+    ) -> tuple[Sequence[SchemaNode], etree._Element | None]:
+        """Return what the library misses altogether, and the instance that it is missing in."""
+        if str(error.tag) != "missing-data":
+            return (), None
+        node, element = self._locate(root, tree, error.instance.path)
+        # "One of" them, the library says, and needs them all.
+        names = re.findall(r"'([^']*)'", str(error.message))
+        return [child for child in node.children.values() if self._members[child] in names], element
 
     def _missing_choice(self, instance: InstanceNode, tree: etree._Element) -> NetconfError | None:
         """Return the error for the first mandatory choice without data (RFC 7950 section 15.6)."""
@@ -357,6 +364,18 @@ class Model:
             entries = element.findall(node.tag) if element is not None else []
             element = entries[0] if entries else None
         return node, element
+
+
+def _missing_in(element: etree._Element | None, node: SchemaNode) -> NetconfError:
+    path = error_path(node, None, element)
+    if node.kind in (Kind.LIST, Kind.LEAF_LIST):  # it needs entries (RFC 7950 section 15.3)
+        return OperationFailed(f"{node.name}: too few elements", path=path, app_tag="too-few-elements")
+    return DataMissing(f"{node.name} is missing, and mandatory", path=path)
+
+
+def _parameter_missing(node: SchemaNode) -> NetconfError:
+    """Return the error for an input of the model's RPCs that lacks something (RFC 6241 appendix A)."""
+    return MissingElement(f"<{node.name}> is missing, and mandatory", info=[ErrorInfo("bad-element", node.name)])
 
 
 def _most(*denials: DefaultDeny) -> DefaultDeny:

@@ -266,6 +266,10 @@ class Permissions:
         keys = ((node.children[tag], element.find(tag)) for tag in node.key_tags)
         return all(key is None or self.may(Right.READ, schema, key) for schema, key in keys)
 
+    def reads(self, node: SchemaNode, element: etree._Element) -> bool:
+        """Whether the user may read an instance: it is shown, and so is what is above it."""
+        return self.unlimited or self.named_openly(node, element)[0] is node
+
     def visible(self, tree: etree._Element) -> etree._Element:
         """Return what of a tree the user may read: the tree itself, or a copy with the rest left out."""
         if self._all_readable(self._schema):

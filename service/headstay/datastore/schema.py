@@ -149,31 +149,42 @@ def error_path(node: SchemaNode, element: etree._Element | None, parent: etree._
     """Name an instance for <error-path> (RFC 6241 section 4.3).
 
     `element` is the instance, in any tree of the schema. Where it does not exist or stands in no tree yet, give the
-    `parent` that lacks it. List entries are named by the keys they have.
+    `parent` that lacks it. List entries are named by the keys they have; where XPath 1.0 has no way to write one of
+    them, the nearest ancestor is named instead.
     """
     steps: list[str] = []
     prefixes: dict[str, str] = {}
+    exact = True
     current, at = node, element
     above = element.getparent() if parent is None and element is not None else parent
     while current.parent is not None:
-        prefixes[current.prefix] = current.namespace
-        steps.append(f"{current.prefix}:{current.name}{_predicates(current, at)}")
+        predicates = _predicates(current, at)
+        if predicates is None:
+            exact = False
+            steps.clear()
+            prefixes.clear()
+        else:
+            prefixes[current.prefix] = current.namespace
+            steps.append(f"{current.prefix}:{current.name}{predicates}")
         current, at = current.parent, above
         above = at.getparent() if at is not None else None
-    return ErrorPath("/" + "/".join(reversed(steps)), tuple(prefixes.items()))
+    return ErrorPath("/" + "/".join(reversed(steps)), tuple(prefixes.items()), exact)
 
 
-def _predicates(node: SchemaNode, element: etree._Element | None) -> str:
+def _predicates(node: SchemaNode, element: etree._Element | None) -> str | None:
+    """Return the predicates that name an entry; None if they cannot be written."""
     if element is None:
         return ""
     if node.kind is Kind.LEAF_LIST:
-        return f"[.={_quoted(element.text or '')}]"
-    keys = [(tag, element.find(tag)) for tag in node.key_tags]
-    return "".join(
-        f"[{node.prefix}:{etree.QName(tag).localname}={_quoted(key.text or '')}]"
-        for tag, key in keys
-        if key is not None
-    )
+        named = [(".", element.text or "")]
+    else:
+        keys = [
+            (f"{node.prefix}:{name}", element.find(tag)) for name, tag in zip(node.keys, node.key_tags, strict=True)
+        ]
+        named = [(name, key.text or "") for name, key in keys if key is not None]
+    if any("'" in value and '"' in value for _, value in named):
+        return None
+    return "".join(f"[{name}={_quoted(value)}]" for name, value in named)
 
 
 def _quoted(text: str) -> str:

@@ -47,6 +47,7 @@ class NetconfServer:
 
         `by` is the session that has seen to that, if one has: its reply is sent first.
         """
+        self._sessions.revoke(users)
         self._ssh.end_sessions_of(users, by)
 
     async def start(self) -> None:

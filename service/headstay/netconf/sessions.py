@@ -173,6 +173,15 @@ class Sessions:
         if live is not None:
             await live.connection.deserted.wait()
 
+    def revoke(self, users: Collection[str]) -> None:
+        """Let no operation of these configured users, who are no more, change anything now.
+
+        Sessions whose clients have gone are among them: their last operations may still run.
+        """
+        for session_id, live in self._live.items():
+            if live.peer.user in users and live.peer.source is not Source.LOCAL:
+                self._service.datastores.session_revoked(session_id)
+
     async def end_all(self) -> None:
         """End every session and wait until their last operations have ended."""
         connections = [live.connection for live in self._live.values()]

@@ -289,13 +289,15 @@ class _SshConnection(asyncssh.SSHServer):
         return True
 
     async def validate_password(self, username: str, password: str) -> bool:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         right = await self._doors.authenticator.verify_password(username, password)
         origin = _origin(self.host)
         if right:
             self._doors.delay.succeeded(origin)
         else:
             # Only the answer to a wrong one waits: nobody is kept out by what others guess.
-            await asyncio.sleep(self._doors.delay.failed(origin, asyncio.get_running_loop().time()))
+            await asyncio.sleep(self._doors.delay.failed(origin, begun, loop.time()))
         return self._judged(username, right)
 
     def public_key_auth_supported(self) -> bool:

@@ -146,7 +146,7 @@ def test_a_false_when() -> None:
 
 def test_a_missing_mandatory_leaf() -> None:
     error = refused(test_model(), rules("<mode>deep</mode>"))
-    assert (error.tag, path(error)) == ("data-missing", "/tr:rules/tr:deep")
+    assert (error.tag, path(error)) == ("data-missing", "/tr:rules/tr:deep/tr:depth")
     assert "depth" in error.message
 
 

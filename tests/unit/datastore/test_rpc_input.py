@@ -10,7 +10,7 @@ from lxml import etree
 from headstay import xml
 from headstay.datastore.model import Model
 from headstay.datastore.modules import MODULES
-from headstay.errors import DataMissing, NetconfError, OperationFailed, RpcErrors
+from headstay.errors import ErrorInfo, MissingElement, NetconfError, OperationFailed, RpcErrors
 
 
 @functools.cache
@@ -42,8 +42,8 @@ def test_canonical_and_unchanged_original() -> None:
 
 def test_missing_mandatory_parameter() -> None:
     error = refused("unbind", "")
-    assert isinstance(error, DataMissing)
-    assert "code" in error.message
+    assert isinstance(error, MissingElement)
+    assert error.info == (ErrorInfo("bad-element", "code"),)
 
 
 def test_must_counts() -> None:

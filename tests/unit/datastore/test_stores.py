@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -647,6 +647,53 @@ async def test_nobody_waits_for_the_hashing_of_anothers_passwords(
     go_on.set()
     await slow
     assert values(world.stores.read(RUNNING), ".//sys:name") == ["u0"]
+    assert world.interval(RUNNING) == "30"
+
+
+# a user who is removed
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda stores: stores.edit(ONE, RUNNING, hcm("<ping-interval>30</ping-interval>"), EditOptions()),
+        lambda stores: stores.copy(ONE, hcm("<ping-interval>30</ping-interval>"), RUNNING),
+        lambda stores: stores.delete(ONE, STARTUP),
+        lambda stores: stores.commit(ONE),
+        lambda stores: stores.cancel_commit(ONE),
+        lambda stores: stores.discard(ONE),
+        lambda stores: stores.lock(ONE, RUNNING),
+    ],
+    ids=["edit", "copy", "delete", "commit", "cancel-commit", "discard", "lock"],
+)
+async def test_what_waits_for_its_turn_while_its_user_is_removed_is_refused(
+    with_startup: World, monkeypatch: pytest.MonkeyPatch, operation: Callable[[Datastores], Coroutine[None, None, None]]
+) -> None:
+    saving, go_on, save = asyncio.Event(), asyncio.Event(), with_startup.disk.save
+
+    async def slowly(contents: dict[str, bytes | None], facts: dict[str, str | None]) -> None:
+        saving.set()
+        await go_on.wait()
+        await save(contents, facts)
+
+    await with_startup.edit(99, CANDIDATE)
+    monkeypatch.setattr(with_startup.disk, "save", slowly)
+    removal = asyncio.create_task(with_startup.edit(25, RUNNING, TWO))
+    await saving.wait()
+    waiting = asyncio.create_task(operation(with_startup.stores))
+    await asyncio.sleep(0)
+    with_startup.stores.session_revoked(ONE.session_id)
+    go_on.set()
+    await removal
+    with pytest.raises(AccessDenied, match="no more"):
+        await waiting
+    assert (with_startup.interval(RUNNING), with_startup.interval(CANDIDATE)) == ("25", "99")
+
+
+async def test_a_later_session_with_the_id_of_a_removed_users_is_not_refused(world: World) -> None:
+    world.stores.session_revoked(ONE.session_id)
+    world.stores.session_ended(ONE.session_id)
+    await world.edit(30, RUNNING)
     assert world.interval(RUNNING) == "30"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from lxml import etree
 
 from headstay.datastore.confirmed import TIMEOUT, CommitRequest
-from headstay.errors import BadElement, ErrorInfo, ErrorType, InvalidValue, MissingElement
+from headstay.errors import ErrorInfo, ErrorType, InvalidValue, MissingElement
 from headstay.netconf.messages import OK, Reply
 from headstay.netconf.operations.context import Context
 from headstay.netconf.operations.parameters import Parameters
@@ -43,16 +43,13 @@ async def discard_changes(context: Context, operation: etree._Element) -> Reply:
 
 
 def _confirmed(parameters: Parameters) -> bool:
-    text = parameters.text("confirmed")
-    if text:
-        info = [ErrorInfo("bad-element", "confirmed")]
-        raise BadElement("<confirmed> is empty", info=info, type=ErrorType.PROTOCOL)
+    confirmed = parameters.flag("confirmed")
     for name in ("confirm-timeout", "persist"):
         # Else a commit that was meant to be tried would be there for good.
-        if text is None and parameters.optional(name) is not None:
+        if not confirmed and parameters.optional(name) is not None:
             info = [ErrorInfo("bad-element", "confirmed")]
             raise MissingElement(f"<{name}> means something with <confirmed> only", info=info)
-    return text is not None
+    return confirmed
 
 
 def _timeout(parameters: Parameters) -> int:

@@ -11,7 +11,7 @@ from lxml import etree
 from headstay import xml
 from headstay.datastore.stores import Name
 from headstay.errors import ErrorType, InvalidValue
-from headstay.netconf.operations.parameters import Parameters, leaf_text
+from headstay.netconf.operations.parameters import Parameters, leaf_text, named_datastore
 
 NMDA: Final = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
 _IDENTITIES: Final = "urn:ietf:params:xml:ns:yang:ietf-datastores"
@@ -58,7 +58,7 @@ def identified(leaf: etree._Element, among: Collection[Datastore]) -> Datastore:
 
 def _identified_or_named(chosen: etree._Element, among: Collection[Name]) -> Name:
     if xml.local_name(chosen) != "datastore":
-        return Name(xml.local_name(chosen))
+        return named_datastore(chosen)
     found = identified(chosen, among)
     if isinstance(found, Name):
         return found

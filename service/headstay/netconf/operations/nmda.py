@@ -58,7 +58,7 @@ async def get_data(context: Context, operation: etree._Element) -> Reply:
     )
     source = identified(parameters.required("datastore"), (*context.datastores.names, *Derived))
     wanted = _Wanted(_config_filter(parameters), _origin_filter(parameters, source), _max_depth(parameters))
-    with_origin = parameters.optional("with-origin") is not None
+    with_origin = parameters.flag("with-origin")
     if with_origin and source is not Derived.OPERATIONAL:
         raise _invalid("with-origin goes with the operational datastore only")
     shown = _shown(context, parameters, source)

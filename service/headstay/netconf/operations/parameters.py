@@ -21,12 +21,15 @@ from headstay.errors import (
     MissingElement,
     NetconfError,
     TooBig,
+    UnknownAttribute,
     UnknownElement,
     UnknownNamespace,
 )
 
 MOST_REPEATED: Final = 100
 """Entries of a leaf-list among the parameters; there are far fewer values that could be meant."""
+_OF_FILTER: Final = {"type", "select", f"{{{xml.NETCONF}}}type", f"{{{xml.NETCONF}}}select"}
+"""Unqualified, but clients that write nc:filter tend to write nc:type as well."""
 
 
 class Parameters:
@@ -44,9 +47,11 @@ class Parameters:
         """`allowed` are the local names; `augmented` those that other modules add, with their namespaces; `repeated`
         are the names of leaf-lists; those in `in_base` may stand in the base protocol's namespace too.
 
-        Raises a NetconfError for a child that is not allowed or stands twice.
+        Raises a NetconfError for a child that is not allowed or stands twice, for text and for unknown attributes.
         """
         augmented = augmented or {}
+        _check_attributes(element)
+        _check_text(element, element.text)
         self._element = element
         self._found: dict[str, etree._Element] = {}
         self._repeated: dict[str, list[etree._Element]] = {name: [] for name in repeated}
@@ -54,6 +59,9 @@ class Parameters:
             name, of = xml.local_name(child), xml.namespace(child)
             if of and of != augmented.get(name, namespace) and not (of == xml.NETCONF and name in in_base):
                 raise _unknown_namespace(child)
+            if name in allowed or name in augmented or name in self._repeated:
+                _check_attributes(child)
+            _check_text(element, child.tail)  # one by one: there may be hundreds of thousands, none of which is known
             if name in self._repeated:
                 self._repeated[name].append(child)
                 if len(self._repeated[name]) > MOST_REPEATED:
@@ -76,6 +84,13 @@ class Parameters:
             raise _missing(name, f"<{xml.local_name(self._element)}> needs <{name}>")
         return self._found[name]
 
+    def flag(self, name: str) -> bool:
+        """Return whether a leaf of type empty is there."""
+        found = self._found.get(name)
+        if found is not None:
+            _check_empty(found)
+        return found is not None
+
     def all(self, name: str) -> list[etree._Element]:
         """Return the entries of a leaf-list."""
         return self._repeated[name]
@@ -94,13 +109,12 @@ class Parameters:
 
     def datastore(self, name: str, among: Collection[Name]) -> Name:
         """Return the datastore that <source> or <target> names. Raises a NetconfError if it is none of these."""
-        by_name = {datastore.value: datastore for datastore in among}
-        return by_name[xml.local_name(self.alternative(name, by_name))]
+        return named_datastore(self.alternative(name, [datastore.value for datastore in among]))
 
     def datastore_or_config(self, name: str, among: Collection[Name]) -> Name | etree._Element:
         """Return the datastore, or the <config> given in its place."""
         named = self.alternative(name, [*(datastore.value for datastore in among), "config"])
-        return named if xml.local_name(named) == "config" else Name(xml.local_name(named))
+        return named if xml.local_name(named) == "config" else named_datastore(named)
 
     def alternative(
         self, name: str, allowed: Collection[str], augmented: Mapping[str, str] | None = None
@@ -120,6 +134,39 @@ def leaf_text(leaf: etree._Element) -> str:
     for child in leaf:
         raise unknown_element(child)
     return (leaf.text or "").strip()
+
+
+def named_datastore(leaf: etree._Element) -> Name:
+    """Return the datastore that is named by an element of its name. Raises a NetconfError if that is not empty."""
+    _check_empty(leaf)
+    return Name(xml.local_name(leaf))
+
+
+def _check_text(element: etree._Element, text: str | None) -> None:
+    if text and not text.isspace():
+        raise _bad(element, "holds elements, not text")
+
+
+def _check_empty(leaf: etree._Element) -> None:
+    if leaf_text(leaf):
+        raise _bad(leaf, "is empty")
+
+
+def _check_attributes(element: etree._Element) -> None:
+    """Raise UnknownAttribute unless an element's attributes are those of a filter, or belong to XML itself."""
+    name = xml.local_name(element)
+    for attribute in map(str, element.attrib):
+        if attribute in _OF_FILTER and name == "filter":
+            continue
+        if not attribute.startswith("{http://www.w3.org/"):
+            local = etree.QName(attribute).localname
+            info = [ErrorInfo("bad-attribute", local), ErrorInfo("bad-element", name)]
+            raise UnknownAttribute(f"<{name}> has no attribute {local}", info=info, type=ErrorType.PROTOCOL)
+
+
+def _bad(element: etree._Element, what: str) -> NetconfError:
+    name = xml.local_name(element)
+    return BadElement(f"<{name}> {what}", info=[ErrorInfo("bad-element", name)], type=ErrorType.PROTOCOL)
 
 
 def unknown_element(element: etree._Element) -> NetconfError:
