@@ -1,8 +1,9 @@
 """The datastores: running, candidate and startup, their locks, and the one turn in which running changes.
 
-Readers get published trees at any time; writers take turns. Running is non-volatile: what a commit has installed is on
-disk. Owns locking and the life of the candidate (RFC 6241 sections 7.5, 8.3 and 8.7); `confirmed` decides what
-becomes of a confirmed commit, and it is carried out here. Knows no session but its id and no message.
+Readers get published trees at any time; writers take turns, which are fair among users. Running is non-volatile: what a
+commit has installed is on disk. Owns locking and the life of the candidate (RFC 6241 sections 7.5, 8.3 and 8.7);
+`confirmed` decides what becomes of a confirmed commit, and it is carried out here. Knows no session but its id and no
+message.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from headstay.datastore.edit import EditOptions, edit, edited
 from headstay.datastore.events import ConfigChange, DatastoreEvent
 from headstay.datastore.model import Model
 from headstay.datastore.secrets import Vault, protected, without_clear_secrets
+from headstay.datastore.turns import Turns
 from headstay.datastore.view import View
 from headstay.errors import ErrorInfo, InUse, InvalidValue, LockDenied, NetconfError, OperationFailed, RpcErrors
 
@@ -95,7 +97,7 @@ class Datastores:
         self.names = tuple(Name) if with_startup else (Name.RUNNING, Name.CANDIDATE)
         """The datastores that exist."""
         self._locks: dict[Name, Lock] = {}
-        self._turn = asyncio.Lock()
+        self._turn = Turns(1)
         self._confirming = Confirming(Procedure(pending), self._turn, self._perform, parts.observe, parts.clock)
 
     async def stop(self) -> None:
@@ -144,12 +146,15 @@ class Datastores:
         await self.access.authorize_edit(requester, self._running, config, options.default_operation)
         # Before the turn: hashing passwords takes its time, and nobody shall wait for it.
         config = await protected(self._parts.vault, self.model.schema, config, self.read(target))
-        async with self._turn:
+        async with self._turn.of(requester.account):
             self._free_for(requester, target)
             old = self.read(target)
-            work = functools.partial(edit, self.model.schema, old, config, options.default_operation)
+            to_the_end = options.error_option == "continue-on-error"
+            work = functools.partial(
+                edit, self.model.schema, old, config, options.default_operation, to_the_end=to_the_end
+            )
             outcome = await computed(work, old, config)
-            if outcome.errors and options.error_option != "continue-on-error":
+            if outcome.errors and not to_the_end:
                 raise RpcErrors(outcome.errors)
             await self.access.authorize_changes(requester, self._running, old, outcome.tree)
             try:
@@ -173,7 +178,7 @@ class Datastores:
         if not isinstance(source, Name):
             await self.access.authorize_edit(requester, self._running, source, "merge")
             source = await protected(self._parts.vault, self.model.schema, source, self.read(target))
-        async with self._turn:
+        async with self._turn.of(requester.account):
             self._free_for(requester, target)
             tree = await self._source(source)
             if mode is not DefaultsMode.REPORT_ALL_TAGGED:
@@ -189,7 +194,7 @@ class Datastores:
 
     async def delete(self, requester: Requester, target: Name) -> None:
         """Delete the startup configuration (RFC 6241 section 7.4)."""
-        async with self._turn:
+        async with self._turn.of(requester.account):
             self._free_for(requester, target)
             if target is not Name.STARTUP:
                 raise InvalidValue(f"the {target.value} configuration cannot be deleted")
@@ -199,12 +204,12 @@ class Datastores:
             changes = await asyncio.to_thread(difference, self.model.schema, old, self.model.empty())
             self._tell_of(requester, "startup", changes)
 
-    async def validate(self, source: Name | etree._Element) -> None:
+    async def validate(self, requester: Requester, source: Name | etree._Element) -> None:
         """Check a datastore or a given configuration (RFC 6241 section 8.6.4.1)."""
         if not isinstance(source, Name):
             empty = self.model.empty()
             source = await without_clear_secrets(self._parts.vault, self.model.schema, source, empty)
-        async with self._turn:
+        async with self._turn.of(requester.account):
             tree = await self._source(source)
             await asyncio.to_thread(self.model.validate, tree)
 
@@ -214,7 +219,9 @@ class Datastores:
 
         Raises NetconfError or RpcErrors; then nothing changed, and what was pending still is.
         """
-        async with self._turn:
+        # What confirms in time goes with the device's own roll-back, or it would be overtaken by that.
+        in_time = self._confirming.procedure.followed_by(requester, request)
+        async with self._turn.of(None if in_time else requester.account):
             self._unlocked_for(requester, Name.RUNNING)
             self._unlocked_for(requester, Name.CANDIDATE)
             if self._candidate is not None:
@@ -225,7 +232,7 @@ class Datastores:
 
     async def cancel_commit(self, requester: Requester, persist_id: str | None = None) -> None:
         """Undo the confirmed commit that is pending (RFC 6241 section 8.4.4.1). Raises NetconfError; it stays then."""
-        async with self._turn:
+        async with self._turn.of(requester.account):
             self._unlocked_for(requester, Name.RUNNING)
             await self._confirming.take(CancelCommit(requester, persist_id))
 
@@ -235,7 +242,7 @@ class Datastores:
 
     async def discard(self, requester: Requester) -> None:
         """Make the candidate follow running again (RFC 6241 section 8.3.4.2)."""
-        async with self._turn:
+        async with self._turn.of(requester.account):
             self._free_for(requester, Name.CANDIDATE)
             self._candidate = None
 
@@ -250,7 +257,7 @@ class Datastores:
 
         Takes its turn like a write: a write that is under way must not change what has just been locked.
         """
-        async with self._turn:
+        async with self._turn.of(requester.account):
             self._known(name)
             held = self._locks.get(name)
             if held is not None:
@@ -269,7 +276,7 @@ class Datastores:
 
     async def unlock(self, requester: Requester, name: Name) -> None:
         """Unlock a datastore; the candidate's changes are discarded (RFC 6241 sections 7.6 and 8.3.5.2)."""
-        async with self._turn:
+        async with self._turn.of(requester.account):
             self._known(name)
             held = self._locks.get(name)
             if held is None or held.session_id != requester.session_id:

@@ -8,9 +8,9 @@ import pytest
 from lxml import etree
 
 from headstay import xml
-from headstay.datastore.edit import MOST_ERRORS, DefaultOperation, edit, edited
+from headstay.datastore.edit import MOST_ERRORS, DefaultOperation, _Edit, edit, edited
 from headstay.datastore.model import DATA, Model
-from headstay.errors import ErrorInfo, NetconfError, RpcErrors
+from headstay.errors import ErrorInfo, NetconfError, OperationFailed, RpcErrors
 from models import config, device_model, hcm, made, rules, test_model, text, types, values
 
 A_AND_B = "<backup-server><domain>a</domain></backup-server><backup-server><domain>b</domain></backup-server>"
@@ -566,6 +566,28 @@ def test_the_errors_that_are_told_are_bounded(wrong: str) -> None:
     assert [error.message for error in more.errors[:-1]] == [error.message for error in exactly.errors]
     assert (more.errors[-1].tag, more.errors[-1].message) == ("operation-failed", "the edit has 7 more errors")
     same(more.tree, hcm("<ping-interval>20</ping-interval>"))
+
+
+def test_what_can_only_fail_is_not_gone_through_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message of 500,000 wrong elements would keep everybody else from writing for seconds."""
+    looked_at: list[etree._Element] = []
+
+    def refuse(_run: object, _target: object, _parent: object, source: etree._Element, *_more: object) -> None:
+        looked_at.append(source)
+        raise OperationFailed("wrong")
+
+    monkeypatch.setattr(_Edit, "_child", refuse)
+    schema, before = device_model().schema, made(device_model(), NOTHING)
+    change = hcm("")
+    change.extend(etree.Element("a") for _ in range(10 * MOST_ERRORS))
+    outcome = edit(schema, before, change, to_the_end=False)
+    assert len(looked_at) == MOST_ERRORS + 1
+    assert len(outcome.errors) == MOST_ERRORS + 1
+    assert outcome.errors[-1].message == "the edit has more errors"
+    looked_at.clear()
+    with pytest.raises(RpcErrors):
+        edited(schema, before, change)
+    assert len(looked_at) == MOST_ERRORS + 1
 
 
 def test_neither_the_tree_nor_the_edit_is_changed() -> None:
