@@ -8,15 +8,19 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from device_datastores import FIRST, Device
+from fakes_netconf import make_context, operation
 from headstay.datastore.access import Requester, Source
+from headstay.datastore.computing import AT_ONCE
 from headstay.datastore.edit import EditOptions
 from headstay.datastore.stores import Datastores, Name
+from headstay.netconf.operations import execute
 from models import hcm
 
 ADMIN = Requester("admin", 1, Source.DIRECT)
@@ -110,3 +114,49 @@ async def test_a_roll_back_goes_before_the_second_of_a_flood(device: Device, mon
     assert [task.done() for task in flood] == [True, False, False, False]
     gate.open()
     await asyncio.gather(*flood, return_exceptions=True)  # a guest may change nothing
+
+
+FILTERED = "<get-config><source><running/></source><filter/></get-config>"
+
+
+def reads(stores: Datastores, *requesters: Requester) -> list[asyncio.Task[object]]:
+    return [
+        asyncio.create_task(execute(make_context(stores, requester=who), operation(FILTERED))) for who in requesters
+    ]
+
+
+async def test_a_read_does_not_wait_for_the_second_of_another_user(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch, "headstay.netconf.operations.retrieval.filtered")
+    flood = reads(device.stores, *GUESTS)
+    await gate.until_begun(1)
+    [other] = reads(device.stores, ADMIN)
+    await gate.until_begun(2)  # neither the second of the guest's, nor after the first
+    gate.open()
+    await asyncio.gather(other, *flood)
+
+
+async def test_reads_leave_threads_to_a_commit(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    await device.stores.edit(ADMIN, Name.CANDIDATE, MANY, EditOptions())
+    with ThreadPoolExecutor(AT_ONCE + 1) as threads:
+        asyncio.get_running_loop().set_default_executor(threads)
+        gate = Gate(monkeypatch, "headstay.netconf.operations.retrieval.filtered")
+        users = [Requester(f"user{number}", number, Source.DIRECT) for number in range(2, 8)]
+        flood = reads(device.stores, *users)
+        await gate.until_begun(AT_ONCE)
+        await asyncio.wait_for(device.commit(), 10)
+        gate.open()
+        await asyncio.gather(*flood)
+
+
+async def test_large_edits_are_looked_at_in_turn_before_they_wait_for_the_datastores(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch, "headstay.datastore.unseen.refused")
+    flood = floods(device.stores)
+    await gate.until_begun(1)
+    other = asyncio.create_task(device.stores.edit(ADMIN, Name.CANDIDATE, MANY, EditOptions()))
+    await gate.until_begun(2)
+    gate.open()
+    await asyncio.gather(other, *flood, return_exceptions=True)

@@ -35,9 +35,10 @@ class Users(RuleBasedStateMachine):
     def ask(self, user: str | None) -> None:
         self.count += 1
         waiter = user, self.count
-        if self.queue.ask(user, waiter):
+        if self.queue.take(user):
             self.begin(waiter)
             return
+        self.queue.wait(user, waiter)
         self.waiting.append(waiter)
         if user not in self.holding:
             self.served.setdefault(user, [])

@@ -14,6 +14,7 @@ import enum
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +24,7 @@ from headstay import xml
 from headstay.datastore import confirmed
 from headstay.datastore.access import Access, Requester
 from headstay.datastore.commit import Backend, bring_back, bring_into_force
-from headstay.datastore.computing import computed
+from headstay.datastore.computing import AT_ONCE, computed, is_small
 from headstay.datastore.confirmed import CancelCommit, Commit, CommitRequest, Install, Pending, Procedure, RollBack
 from headstay.datastore.confirming import Confirming, boottime
 from headstay.datastore.defaults import BASIC_MODE, DefaultsMode, with_defaults
@@ -98,6 +99,8 @@ class Datastores:
         """The datastores that exist."""
         self._locks: dict[Name, Lock] = {}
         self._turn = Turns(1)
+        self.computing = Turns(AT_ONCE)
+        """For whatever is computed for users in threads outside the turn in which datastores change."""
         self._confirming = Confirming(Procedure(pending), self._turn, self._perform, parts.observe, parts.clock)
 
     async def stop(self) -> None:
@@ -143,9 +146,10 @@ class Datastores:
         """Apply an <edit-config> (RFC 6241 section 7.2). Raises NetconfError or RpcErrors; then nothing changed,
         except that with continue-on-error everything that was right took effect.
         """
-        await self.access.authorize_edit(requester, self._running, config, options.default_operation)
         # Before the turn: hashing passwords takes its time, and nobody shall wait for it.
-        config = await protected(self._parts.vault, self.model.schema, config, self.read(target))
+        async with self._computing_of(requester, config):
+            await self.access.authorize_edit(requester, self._running, config, options.default_operation)
+            config = await protected(self._parts.vault, self.model.schema, config, self.read(target))
         async with self._turn.of(requester.account):
             self._free_for(requester, target)
             old = self.read(target)
@@ -176,8 +180,9 @@ class Datastores:
         if source is target:
             raise InvalidValue(f"the source and the target of a copy are both {target.value}")
         if not isinstance(source, Name):
-            await self.access.authorize_edit(requester, self._running, source, "merge")
-            source = await protected(self._parts.vault, self.model.schema, source, self.read(target))
+            async with self._computing_of(requester, source):
+                await self.access.authorize_edit(requester, self._running, source, "merge")
+                source = await protected(self._parts.vault, self.model.schema, source, self.read(target))
         async with self._turn.of(requester.account):
             self._free_for(requester, target)
             tree = await self._source(source)
@@ -208,7 +213,8 @@ class Datastores:
         """Check a datastore or a given configuration (RFC 6241 section 8.6.4.1)."""
         if not isinstance(source, Name):
             empty = self.model.empty()
-            source = await without_clear_secrets(self._parts.vault, self.model.schema, source, empty)
+            async with self._computing_of(requester, source):
+                source = await without_clear_secrets(self._parts.vault, self.model.schema, source, empty)
         async with self._turn.of(requester.account):
             tree = await self._source(source)
             await asyncio.to_thread(self.model.validate, tree)
@@ -297,6 +303,9 @@ class Datastores:
         del self._locks[name]
         if name is Name.CANDIDATE:
             self._candidate = None
+
+    def _computing_of(self, requester: Requester, config: etree._Element) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if is_small(config) else self.computing.of(requester.account)
 
     # within the turn
 

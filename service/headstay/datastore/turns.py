@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Hashable
+from contextlib import AbstractAsyncContextManager
 from typing import Generic, TypeVar
 
 Waiter = TypeVar("Waiter")
@@ -26,19 +27,25 @@ class Queue(Generic[Waiter]):
         self._holding: set[Hashable] = set()
         self._waiting: dict[Hashable, deque[Waiter]] = {}  # in the order of the users' turns; none is empty
 
-    def ask(self, user: Hashable, waiter: Waiter) -> bool:
-        """Take a slot and return True; or wait for one."""
+    def take(self, user: Hashable) -> bool:
+        """Take a slot, if there is one. If not, `wait`."""
         # While a slot is free only holders wait, so that nobody is overtaken here.
-        if self._free and user not in self._holding:
-            self._take(user)
-            return True
+        if not self._free or user in self._holding:
+            return False
+        self._free -= 1
+        self._holding.add(user)
+        return True
+
+    def wait(self, user: Hashable, waiter: Waiter) -> None:
+        """Wait until `give_back` returns this waiter."""
         self._waiting.setdefault(user, deque()).append(waiter)
-        return False
 
     def give_back(self, user: Hashable) -> Waiter | None:
         """Give back a user's slot. Returns the waiter that has a slot now."""
         self._holding.remove(user)
         self._free += 1
+        if not self._waiting:
+            return None
         if (own := self._waiting.pop(user, None)) is not None:
             self._waiting[user] = own  # behind everybody who waits already
         return self._next()
@@ -59,13 +66,9 @@ class Queue(Generic[Waiter]):
                 waiter = self._waiting[user].popleft()
                 if not self._waiting[user]:
                     del self._waiting[user]
-                self._take(user)
+                self.take(user)
                 return waiter
         return None
-
-    def _take(self, user: Hashable) -> None:
-        self._free -= 1
-        self._holding.add(user)
 
 
 class Turns:
@@ -74,12 +77,12 @@ class Turns:
     def __init__(self, slots: int) -> None:
         self._queue: Queue[asyncio.Future[None]] = Queue(slots)
 
-    def of(self, user: Hashable) -> _Turn:
+    def of(self, user: Hashable) -> AbstractAsyncContextManager[None]:
         """Return a turn of this user; None: of the device. It is to be entered once."""
         return _Turn(self._queue, user)
 
 
-class _Turn:
+class _Turn(AbstractAsyncContextManager[None]):
     __slots__ = ("_queue", "_user")
 
     def __init__(self, queue: Queue[asyncio.Future[None]], user: Hashable) -> None:
@@ -87,9 +90,10 @@ class _Turn:
         self._user = user
 
     async def __aenter__(self) -> None:
-        granted = asyncio.get_running_loop().create_future()
-        if self._queue.ask(self._user, granted):
+        if self._queue.take(self._user):
             return
+        granted = asyncio.get_running_loop().create_future()
+        self._queue.wait(self._user, granted)
         try:
             await granted
         except asyncio.CancelledError:

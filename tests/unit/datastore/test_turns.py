@@ -16,17 +16,20 @@ def queue(slots: int, *asked: str | None) -> Queue[str]:
     numbers: dict[str | None, int] = {}
     for user in asked:
         numbers[user] = numbers.get(user, 0) + 1
-        made.ask(user, f"{user or 'device'}{numbers[user]}")
+        if not made.take(user):
+            made.wait(user, f"{user or 'device'}{numbers[user]}")
     return made
 
 
 def test_who_asks_first_has_the_slot_and_others_wait() -> None:
     made: Queue[str] = Queue(1)
-    assert made.ask("a", "a1")
-    assert not made.ask("b", "b1")
+    assert made.take("a")
+    assert not made.take("b")
+    made.wait("b", "b1")
     assert made.give_back("a") == "b1"
+    assert not made.take("c")
     assert made.give_back("b") is None
-    assert made.ask("c", "c1")
+    assert made.take("c")
 
 
 def test_one_user_delays_another_by_one_turn_at_most() -> None:
@@ -49,7 +52,8 @@ def test_the_device_goes_before_everybody() -> None:
 
 def test_nobody_has_two_slots_even_if_one_is_free() -> None:
     made = queue(2, "a", "a")
-    assert made.ask("b", "b1")
+    assert not made.take("a")
+    assert made.take("b")
     assert made.give_back("b") is None  # a waits, and has one
     assert made.give_back("a") == "a2"
 
