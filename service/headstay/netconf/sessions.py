@@ -16,9 +16,10 @@ from lxml import etree
 
 from headstay.datastore.access import Requester, Source
 from headstay.datastore.stores import Datastores
+from headstay.datastore.turns import Turns
 from headstay.netconf import base_notifications
 from headstay.netconf.capabilities import capabilities
-from headstay.netconf.connection import Channel, Connection
+from headstay.netconf.connection import Channel, Connection, Share
 from headstay.netconf.limits import Limits
 from headstay.netconf.notifications import Notifications
 from headstay.netconf.operations import Context, LearnedFunction, ModelRpc, StateFunction, execute, nothing_learned
@@ -77,6 +78,7 @@ class Sessions:
         self._service = service
         self._limits = limits
         self._live: dict[int, _Live] = {}
+        self._large = Turns(limits.large_messages)
         self._last_id = 0
         self._started = service.clock()
         self._capabilities = capabilities(service.datastores.model.modules, service.datastores.names)
@@ -120,6 +122,7 @@ class Sessions:
             functools.partial(execute, context),
             self._ended,
             lambda ready: self.notifications.regulate(session_id, ready=ready),
+            share=Share(requester.account, self._large, service.datastores.computing),
             unread_timeout=self._limits.unread_timeout,
         )
         self._live[session_id] = _Live(peer, requester, connection, self._service.clock())
