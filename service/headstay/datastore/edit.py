@@ -126,7 +126,9 @@ class _Edit:
 
     def _note(self, error: NetconfError) -> None:
         if len(self._errors) < MOST_ERRORS:
-            self._errors.append(error)
+            # Its traceback leads here again: a circle, which would keep the whole message until somebody breaks it.
+            error.__context__ = None
+            self._errors.append(error.with_traceback(None))
             return
         self._more_errors += 1
         if not self._to_the_end:

@@ -78,6 +78,8 @@ class Share:
     large: Turns
     """For large messages, each until it is answered."""
     computing: Turns
+    freed: Callable[[], None] = lambda: None
+    """Called when a large message is not needed any more."""
 
 
 class Connection:
@@ -214,6 +216,7 @@ class Connection:
         if self._reservation is not None:
             self._reservation.cancel()
             self._reservation = None
+            self._share.freed()
 
     async def _parse(self, message: Parse) -> None:
         read = await self._read(message)
@@ -246,7 +249,8 @@ class Connection:
         try:
             return await self._execute(rpc.operation)
         except (NetconfError, RpcErrors) as error:
-            return error
+            error.__context__ = None  # it would keep the rpc as its traceback does
+            return error.with_traceback(None)
         except Exception:  # noqa: BLE001 - logged in full, and the client learns nothing of it
             _log.exception("session %d: %s failed", self.session.session_id, etree.QName(rpc.operation).localname)
             return OperationFailed("internal error")

@@ -21,6 +21,7 @@ from headstay.netconf import base_notifications
 from headstay.netconf.capabilities import capabilities
 from headstay.netconf.connection import Channel, Connection, Share
 from headstay.netconf.limits import Limits
+from headstay.netconf.memory import Trimmer
 from headstay.netconf.notifications import Notifications
 from headstay.netconf.operations import Context, LearnedFunction, ModelRpc, StateFunction, execute, nothing_learned
 from headstay.netconf.operations.monitoring import ServerState, SessionState, Transport, netconf_state
@@ -79,6 +80,7 @@ class Sessions:
         self._limits = limits
         self._live: dict[int, _Live] = {}
         self._large = Turns(limits.large_messages)
+        self._trimmer = Trimmer()
         self._last_id = 0
         self._started = service.clock()
         self._capabilities = capabilities(service.datastores.model.modules, service.datastores.names)
@@ -122,7 +124,7 @@ class Sessions:
             functools.partial(execute, context),
             self._ended,
             lambda ready: self.notifications.regulate(session_id, ready=ready),
-            share=Share(requester.account, self._large, service.datastores.computing),
+            share=Share(requester.account, self._large, service.datastores.computing, self._trimmer.freed),
             unread_timeout=self._limits.unread_timeout,
         )
         self._live[session_id] = _Live(peer, requester, connection, self._service.clock())
@@ -182,6 +184,7 @@ class Sessions:
         for connection in connections:
             connection.kill(Termination.OTHER)
         await asyncio.gather(*(connection.ended.wait() for connection in connections))
+        self._trimmer.stop()
 
     def netconf_state(self) -> etree._Element:
         """Return a tree that holds ietf-netconf-monitoring's netconf-state."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 
 import pytest
 from lxml import etree
@@ -566,6 +567,19 @@ def test_the_errors_that_are_told_are_bounded(wrong: str) -> None:
     assert [error.message for error in more.errors[:-1]] == [error.message for error in exactly.errors]
     assert (more.errors[-1].tag, more.errors[-1].message) == ("operation-failed", "the edit has 7 more errors")
     same(more.tree, hcm("<ping-interval>20</ping-interval>"))
+
+
+def test_nothing_of_an_edit_is_kept_once_its_errors_are_told() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(RpcErrors) as caught:
+            edited(device_model().schema, device_model().empty(), hcm("<no-such/><enabled>maybe</enabled>"))
+        assert [error.__traceback__ for error in caught.value.errors] == [None, None]
+        del caught
+        assert not any(isinstance(found, _Edit) for found in gc.get_objects())
+    finally:
+        gc.enable()
 
 
 def test_what_can_only_fail_is_not_gone_through_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
