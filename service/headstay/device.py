@@ -48,6 +48,7 @@ from headstay.netconf import server as netconf
 from headstay.netconf.event_log import EventLog
 from headstay.netconf.host_key import PublicKey
 from headstay.netconf.limits import Limits
+from headstay.netconf.memory import use_one_arena
 from headstay.netconf.notifications import Notifications
 from headstay.netconf.server import NetconfServer
 from headstay.netconf.sessions import Service
@@ -111,6 +112,7 @@ class _Device:
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Run until `stopped`. Raises StartupError."""
+        use_one_arena()
         disk = Disk(self._state_dir / DATASTORE)
         limits = self._configuration.netconf.limits
         log = EventLog(

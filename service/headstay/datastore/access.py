@@ -63,6 +63,11 @@ class Requester:
     groups: frozenset[str] = frozenset()
     """The groups that the transport reports (RFC 8341 section 3.4.4, step 4)."""
 
+    @property
+    def account(self) -> tuple[str, bool]:
+        """Whose turn it is. A user of the same name who came over SSH takes nothing from a recovery session."""
+        return self.user, self.recovery
+
 
 @dataclass(slots=True)
 class Denials:

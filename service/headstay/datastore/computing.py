@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Final, TypeVar
 
 from lxml import etree
 
+from headstay.datastore.turns import Turns
+
 FEW: Final = 250
 """Elements that are gone through in about a millisecond, whatever is done with each."""
+
+AT_ONCE: Final = 2
+"""Things that are computed for users at a time. More would not be done sooner, since threads compute in turns; and
+asyncio, which has five or more of them, shall never lack one for a commit, a roll-back or the link.
+"""
 
 _Result = TypeVar("_Result")
 
@@ -23,6 +30,12 @@ async def computed(work: Callable[[], _Result], *trees: etree._Element) -> _Resu
     if is_small(*trees):
         return work()
     return await asyncio.to_thread(work)
+
+
+async def computed_in_turn(turns: Turns, user: Hashable, work: Callable[[], _Result]) -> _Result:
+    """Return what comes of `work`, which takes long and is done in a thread when it is this user's turn."""
+    async with turns.of(user):
+        return await asyncio.to_thread(work)
 
 
 def is_small(*trees: etree._Element) -> bool:

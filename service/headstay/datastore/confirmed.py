@@ -166,6 +166,14 @@ class Procedure:
             info = [ErrorInfo("session-id", str(owner.session_id if owner else 0))]
             raise LockDenied("running waits for the confirmation of a commit by another session", info=info)
 
+    def followed_by(self, requester: Requester, request: CommitRequest) -> bool:
+        """Return whether this commit would confirm what is pending, or extend its time."""
+        try:
+            self._may_follow_up(requester, request.persist_id)
+        except NetconfError:
+            return False
+        return self._pending is not None
+
     def handle(self, input: Input, now: float) -> list[Effect]:
         """Take in one input at time `now` (seconds, a clock that also runs while the device sleeps).
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from headstay.datastore.confirmed import Done, Input, Install, Procedure, RollBack, SessionEnded, Tell, Tick
 from headstay.datastore.events import DatastoreEvent
+from headstay.datastore.turns import Turns
 
 LONGEST_SLEEP = 30.0
 """Seconds. The loop's clock stands still while the device is suspended, so the timer looks at ours this often."""
@@ -32,7 +33,7 @@ class Confirming:
     def __init__(
         self,
         procedure: Procedure,
-        turn: asyncio.Lock,
+        turn: Turns,
         carry_out: Callable[[Install | RollBack], Awaitable[None]],
         observe: Callable[[DatastoreEvent], None],
         clock: Callable[[], float],
@@ -70,7 +71,7 @@ class Confirming:
 
     async def check_time(self) -> None:
         """Undo a confirmed commit whose time is over."""
-        async with self._turn:
+        async with self._turn.of(None):
             await self.take(Tick())
 
     async def settled(self) -> None:
@@ -90,7 +91,7 @@ class Confirming:
 
     async def _take_later(self, input: Input) -> None:
         try:
-            async with self._turn:
+            async with self._turn.of(None):
                 await self.take(input)
         except Exception:  # noqa: BLE001 -- the supervisor: nobody awaits this, so what went wrong is logged here
             _log.exception("a confirmed commit could not be undone; it is tried again")

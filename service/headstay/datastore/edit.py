@@ -6,6 +6,7 @@ the result obeys the model's constraints is for `model.validate`, at commit. Kno
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -51,7 +52,12 @@ class Edited:
     tree: etree._Element
     """The new tree, without whatever is wrong."""
     errors: tuple[NetconfError, ...] = field(default=())
-    """What is wrong, in the edit's order. Of more than MOST_ERRORS the last one says how many others there are."""
+    """What is wrong, in the edit's order. Of more than MOST_ERRORS the last one says that there are more, and how
+    many if they were counted."""
+
+
+class _Enough(Exception):
+    """More is wrong than is told, and what is right does not count."""
 
 
 Reads = Callable[[SchemaNode, etree._Element], bool]
@@ -64,9 +70,14 @@ def edit(
     config: etree._Element,
     default_operation: DefaultOperation = "merge",
     reads: Reads = lambda *_: True,
+    *,
+    to_the_end: bool = True,
 ) -> Edited:
-    """Apply the children of `config` to a copy of `tree`. Costs time linear in both."""
-    run = _Edit(schema, reads)
+    """Apply the children of `config` to a copy of `tree`. Costs time linear in both.
+
+    Unless it goes to the end, it stops once more is wrong than is told; the tree is of no use then.
+    """
+    run = _Edit(schema, reads, to_the_end=to_the_end)
     result = copy.deepcopy(tree)
     operation: Operation = default_operation
     if refuse.holds_text(config):
@@ -74,7 +85,8 @@ def edit(
     if default_operation == "replace":
         run.siblings.clear(result)
         operation = "merge"
-    run.children(result, schema, config, operation)
+    with contextlib.suppress(_Enough):
+        run.children(result, schema, config, operation)
     prune(result, schema)
     return Edited(result, run.found())
 
@@ -82,8 +94,8 @@ def edit(
 def edited(
     schema: SchemaNode, tree: etree._Element, config: etree._Element, default_operation: DefaultOperation = "merge"
 ) -> etree._Element:
-    """Like `edit`, but all or nothing: raises RpcErrors with every error found."""
-    outcome = edit(schema, tree, config, default_operation)
+    """Like `edit`, but all or nothing: raises RpcErrors with the errors found."""
+    outcome = edit(schema, tree, config, default_operation, to_the_end=False)
     if outcome.errors:
         raise RpcErrors(outcome.errors)
     return outcome.tree
@@ -92,9 +104,10 @@ def edited(
 class _Edit:
     """One edit on its way through the tree."""
 
-    def __init__(self, schema: SchemaNode, reads: Reads) -> None:
+    def __init__(self, schema: SchemaNode, reads: Reads, *, to_the_end: bool) -> None:
         self.schema = schema
         self._reads = reads
+        self._to_the_end = to_the_end
         self.siblings = Siblings()
         self._errors: list[NetconfError] = []
         self._more_errors = 0
@@ -112,18 +125,22 @@ class _Edit:
             except NetconfError as error:
                 self.note(error)
 
-    def note(self, error: NetconfError) -> None:
-        """Go on without what is wrong."""
-        if len(self._errors) < MOST_ERRORS:
-            self._errors.append(error)
-        else:
-            self._more_errors += 1
-
     def found(self) -> tuple[NetconfError, ...]:
         """Return the errors."""
         if not self._more_errors:
             return tuple(self._errors)
-        return (*self._errors, OperationFailed(f"the edit has {self._more_errors} more errors"))
+        count = f"{self._more_errors} " if self._to_the_end else ""
+        return (*self._errors, OperationFailed(f"the edit has {count}more errors"))
+
+    def note(self, error: NetconfError) -> None:
+        if len(self._errors) < MOST_ERRORS:
+            # Its traceback leads here again: a circle, which would keep the whole message until somebody breaks it.
+            error.__context__ = None
+            self._errors.append(error.with_traceback(None))
+            return
+        self._more_errors += 1
+        if not self._to_the_end:
+            raise _Enough
 
     def _child(
         self,

@@ -1,8 +1,9 @@
 """The datastores: running, candidate and startup, their locks, and the one turn in which running changes.
 
-Readers get published trees at any time; writers take turns. Running is non-volatile: what a commit has installed is on
-disk. Owns locking and the life of the candidate (RFC 6241 sections 7.5, 8.3 and 8.7); `confirmed` decides what
-becomes of a confirmed commit, and it is carried out here. Knows no session but its id and no message.
+Readers get published trees at any time; writers take turns, which are fair among users. Running is non-volatile: what a
+commit has installed is on disk. Owns locking and the life of the candidate (RFC 6241 sections 7.5, 8.3 and 8.7);
+`confirmed` decides what becomes of a confirmed commit, and it is carried out here. Knows no session but its id and no
+message.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import enum
 import functools
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +24,7 @@ from headstay import xml
 from headstay.datastore import confirmed
 from headstay.datastore.access import Access, Requester
 from headstay.datastore.commit import Backend, bring_back, bring_into_force
-from headstay.datastore.computing import computed
+from headstay.datastore.computing import AT_ONCE, computed, is_small
 from headstay.datastore.confirmed import CancelCommit, Commit, CommitRequest, Install, Pending, Procedure, RollBack
 from headstay.datastore.confirming import Confirming, boottime
 from headstay.datastore.defaults import BASIC_MODE, DefaultsMode, with_defaults
@@ -33,6 +34,7 @@ from headstay.datastore.edit import EditOptions, edit, edited
 from headstay.datastore.events import ConfigChange, DatastoreEvent
 from headstay.datastore.model import Model
 from headstay.datastore.secrets import Vault, protected, without_clear_secrets
+from headstay.datastore.turns import Turns
 from headstay.datastore.view import View
 from headstay.errors import (
     AccessDenied,
@@ -106,7 +108,9 @@ class Datastores:
         """The datastores that exist."""
         self._locks: dict[Name, Lock] = {}
         self._revoked: set[int] = set()  # sessions whose users are no more, until their last operations have ended
-        self._turn = asyncio.Lock()
+        self._turn = Turns(1)
+        self.computing = Turns(AT_ONCE)
+        """For whatever is computed for users in threads outside the turn in which datastores change."""
         self._confirming = Confirming(Procedure(pending), self._turn, self._perform, parts.observe, parts.clock)
 
     async def stop(self) -> None:
@@ -152,16 +156,20 @@ class Datastores:
         """Apply an <edit-config> (RFC 6241 section 7.2). Raises NetconfError or RpcErrors; then nothing changed,
         except that with continue-on-error everything that was right took effect.
         """
-        await self.access.authorize_edit(requester, self._running, config, options.default_operation)
         # Before the turn: hashing passwords takes its time, and nobody shall wait for it.
-        config = await protected(self._parts.vault, self.model.schema, config, self.read(target))
+        async with self._computing_of(requester, config):
+            await self.access.authorize_edit(requester, self._running, config, options.default_operation)
+            config = await protected(self._parts.vault, self.model.schema, config, self.read(target))
         async with self._turn_of(requester):
             self._free_for(requester, target)
             old = self.read(target)
             reads = self.access.permissions(requester, self._running).reads
-            work = functools.partial(edit, self.model.schema, old, config, options.default_operation, reads)
+            to_the_end = options.error_option == "continue-on-error"
+            work = functools.partial(
+                edit, self.model.schema, old, config, options.default_operation, reads, to_the_end=to_the_end
+            )
             outcome = await computed(work, old, config)
-            if outcome.errors and options.error_option != "continue-on-error":
+            if outcome.errors and not to_the_end:
                 raise RpcErrors(outcome.errors)
             await self.access.authorize_changes(requester, self._running, old, outcome.tree)
             try:
@@ -183,8 +191,9 @@ class Datastores:
         if source is target:
             raise InvalidValue(f"the source and the target of a copy are both {target.value}")
         if not isinstance(source, Name):
-            await self.access.authorize_edit(requester, self._running, source, "merge")
-            source = await protected(self._parts.vault, self.model.schema, source, self.read(target))
+            async with self._computing_of(requester, source):
+                await self.access.authorize_edit(requester, self._running, source, "merge")
+                source = await protected(self._parts.vault, self.model.schema, source, self.read(target))
         async with self._turn_of(requester):
             self._free_for(requester, target)
             tree = await self._source(source)
@@ -211,12 +220,13 @@ class Datastores:
             changes = await asyncio.to_thread(difference, self.model.schema, old, self.model.empty())
             self._tell_of(requester, "startup", changes)
 
-    async def validate(self, source: Name | etree._Element) -> None:
+    async def validate(self, requester: Requester, source: Name | etree._Element) -> None:
         """Check a datastore or a given configuration (RFC 6241 section 8.6.4.1)."""
         if not isinstance(source, Name):
             empty = self.model.empty()
-            source = await without_clear_secrets(self._parts.vault, self.model.schema, source, empty)
-        async with self._turn:
+            async with self._computing_of(requester, source):
+                source = await without_clear_secrets(self._parts.vault, self.model.schema, source, empty)
+        async with self._turn.of(requester.account):
             tree = await self._source(source)
             await asyncio.to_thread(self.model.validate, tree)
 
@@ -226,7 +236,9 @@ class Datastores:
 
         Raises NetconfError or RpcErrors; then nothing changed, and what was pending still is.
         """
-        async with self._turn_of(requester):
+        # What confirms in time goes with the device's own roll-back, or it would be overtaken by that.
+        in_time = self._confirming.procedure.followed_by(requester, request)
+        async with self._turn_of(requester, first=in_time):
             self._unlocked_for(requester, Name.RUNNING)
             self._unlocked_for(requester, Name.CANDIDATE)
             if self._candidate is not None:
@@ -308,11 +320,15 @@ class Datastores:
         if name is Name.CANDIDATE:
             self._candidate = None
 
+    def _computing_of(self, requester: Requester, config: etree._Element) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if is_small(config) else self.computing.of(requester.account)
+
     # within the turn
 
     @asynccontextmanager
-    async def _turn_of(self, requester: Requester) -> AsyncIterator[None]:
-        async with self._turn:
+    async def _turn_of(self, requester: Requester, *, first: bool = False) -> AsyncIterator[None]:
+        """Hold the turn for a requester, before all others who wait if it goes first."""
+        async with self._turn.of(None if first else requester.account):
             # NACM would let it pass: groups keep the names of users who are no more.
             if requester.session_id in self._revoked:
                 raise AccessDenied(f"the user {requester.user} is no more")

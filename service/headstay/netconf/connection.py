@@ -7,12 +7,16 @@ when its session is over, since the datastores ask for that; only then is the se
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
 from typing import Protocol
 
 from lxml import etree
 
+from headstay.datastore.computing import computed_in_turn
+from headstay.datastore.turns import Turns
 from headstay.errors import NetconfError, OperationFailed, RpcErrors
 from headstay.netconf import messages
 from headstay.netconf.messages import Reply, Rpc, Unreadable
@@ -28,7 +32,10 @@ from headstay.netconf.session import (
     Parse,
     Parsed,
     PeerClosed,
+    Release,
     Replied,
+    Reserve,
+    Reserved,
     Revoked,
     Send,
     Session,
@@ -63,6 +70,18 @@ class Channel(Protocol):
         """Hand over what the client sends again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a user's sessions share with everybody's."""
+
+    user: Hashable
+    large: Turns
+    """For large messages, each until it is answered."""
+    computing: Turns
+    freed: Callable[[], None] = lambda: None
+    """Called when a large message is not needed any more."""
+
+
 class Connection:
     """Runs one session. The transport reports to the methods named after what happens to it."""
 
@@ -74,6 +93,7 @@ class Connection:
         ended: Callable[[Connection], None],
         regulated: Callable[[bool], None] = lambda _: None,
         *,
+        share: Share,
         unread_timeout: float = 60,
     ) -> None:
         """`ended` is called once, when the session is over and its last operation has ended; `regulated` whenever the
@@ -92,7 +112,9 @@ class Connection:
         self._report_end = ended
         self._regulated = regulated
         self._loop = asyncio.get_running_loop()
+        self._share = share
         self._operation: asyncio.Task[None] | None = None
+        self._reservation: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._lost = False
         self._reading = True
@@ -170,6 +192,10 @@ class Connection:
             match effect:
                 case Send(octets):
                     self._channel.write(octets)
+                case Reserve():
+                    self._reservation = self._loop.create_task(self._reserve())
+                case Release():
+                    self._release()
                 case Parse():
                     self._operation = self._loop.create_task(self._parse(effect))
                 case Execute(rpc):
@@ -181,6 +207,17 @@ class Connection:
             # Last, because it may hand over waiting octets at once.
             self._regulate_reading()
 
+    async def _reserve(self) -> None:
+        async with self._share.large.of(self._share.user):
+            self._handle(Reserved())
+            await asyncio.Event().wait()  # until it is cancelled
+
+    def _release(self) -> None:
+        if self._reservation is not None:
+            self._reservation.cancel()
+            self._reservation = None
+            self._share.freed()
+
     async def _parse(self, message: Parse) -> None:
         read = await self._read(message)
         await self._writable.wait()
@@ -191,7 +228,8 @@ class Connection:
 
     async def _read(self, message: Parse) -> Rpc | Unreadable:
         try:
-            return await asyncio.to_thread(messages.read_message, message.octets, message.most_elements)
+            read = functools.partial(messages.read_message, message.octets, message.most_elements)
+            return await computed_in_turn(self._share.computing, self._share.user, read)
         except Exception:  # noqa: BLE001 - as with operations
             _log.exception("session %d: a message could not be parsed", self.session.session_id)
             return Unreadable(messages.reply_opening(None), OperationFailed("internal error"))
@@ -211,7 +249,8 @@ class Connection:
         try:
             return await self._execute(rpc.operation)
         except (NetconfError, RpcErrors) as error:
-            return error
+            error.__context__ = None  # it would keep the rpc as its traceback does
+            return error.with_traceback(None)
         except Exception:  # noqa: BLE001 - logged in full, and the client learns nothing of it
             _log.exception("session %d: %s failed", self.session.session_id, etree.QName(rpc.operation).localname)
             return OperationFailed("internal error")
@@ -229,6 +268,7 @@ class Connection:
 
     def _end(self) -> None:
         if not self.ended.is_set():
+            self._release()
             self.ended.set()
             self._report_end(self)
 

@@ -68,6 +68,11 @@ class Deframer:
         """Octets that were received and not taken out yet."""
         return len(self._buffer)
 
+    @property
+    def held(self) -> int:
+        """Octets that are kept, those of the unfinished message included."""
+        return len(self._buffer) + len(self._message)
+
     def receive(self, octets: bytes) -> Iterator[bytes]:
         """Take in octets and return the messages that are complete now.
 

@@ -38,6 +38,10 @@ class Limits(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
     """Octets of one message from a client."""
     message_elements: Annotated[int, Meta(ge=1_000, le=10_000_000)] = xml.MOST_NODES
     """Elements of one message from a client. Deeper than 256 levels, or a text over 10 MB, is refused in any case."""
+    large_messages: Count = 4
+    """Messages of 64 KiB and more that are taken in at a time, one of each user, and held until they are answered."""
+    large_message_timeout: Seconds = 60
+    """Seconds for such a message to become complete; then its session is ended."""
     hello_octets: Annotated[int, Meta(ge=1_024, le=1 << 20)] = 65_536
     """Octets of a client's <hello>, which names its capabilities and nothing else."""
     login_timeout: Seconds = 30

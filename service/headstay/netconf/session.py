@@ -5,7 +5,8 @@ socket, no clock and no operation: whoever drives it carries out the effects and
 
 An rpc that comes while another runs waits in the deframer, so replies come in the order of the rpcs (RFC 6241 section
 4.5) and what waits is bounded by `wants_octets`. No wrong message ends a session; wrong framing does. A message that
-takes long to parse is handed out for that, as an rpc is to be executed.
+takes long to parse is handed out for that, as an rpc is to be executed. Of a large message no more is taken in than
+shows that it is one before its reservation has come; so what all sessions hold together is bounded.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from headstay.netconf.statistics import Counters
 MOST_WAITING: Final = 65_536
 """Octets that may wait while an rpc runs; after that no more are asked for."""
 LARGE: Final = 65_536
-"""Octets of a message from which on it is not parsed here: that takes milliseconds, and more the larger it is."""
+"""Octets of a message from which on it is not parsed here: that takes milliseconds, and more the larger it is. From
+here on it needs a reservation, too.
+"""
 MOST_AT_ONCE: Final = 64
 """Wrong messages that are answered in one go; then all other sessions have a turn."""
 LAST_REPLY_WITHIN: Final = 2.0
@@ -43,6 +46,8 @@ class State(enum.Enum):
     GREETING = "greeting"
     """Our <hello> is sent, the client's has not come."""
     READY = "ready"
+    WAITING = "waiting"
+    """A large message has no reservation yet."""
     PARSING = "parsing"
     """A message is being parsed."""
     RUNNING = "running"
@@ -84,6 +89,11 @@ class PeerClosed:
 @dataclass(frozen=True, slots=True)
 class Lost:
     """The transport is gone; nothing can be sent any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """The large message may be taken in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +154,7 @@ Input = (
     | Octets
     | PeerClosed
     | Lost
+    | Reserved
     | Parsed
     | Replied
     | Subscribed
@@ -163,6 +174,16 @@ class Send:
     """Send these octets."""
 
     octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Hand back `Reserved` when a large message may be taken in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The large message is answered. Without this effect its reservation ends with the session's last operation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +209,7 @@ class CloseTransport:
     """For the log."""
 
 
-Effect = Send | Parse | Execute | CloseTransport
+Effect = Send | Reserve | Release | Parse | Execute | CloseTransport
 
 
 class Session:
@@ -211,6 +232,10 @@ class Session:
         self._subscribed = False
         self._revoked: Revoked | None = None
         self._last_reply_due: float | None = None
+        self._large = b""
+        """The large message that waits for its reservation, if it is complete already."""
+        self._reserved_since: float | None = None
+        """When the reservation came that lasts."""
         self._opening = b""
         """The start tag of the reply to the rpc that runs."""
 
@@ -222,6 +247,8 @@ class Session:
     @property
     def wants_octets(self) -> bool:
         """Whether the transport should go on reading."""
+        if self._state is State.WAITING:
+            return False
         return self._state not in _BUSY or self._deframer.pending < MOST_WAITING
 
     def deadline(self) -> float | None:
@@ -229,6 +256,8 @@ class Session:
         match self._state:
             case State.GREETING:
                 return self._quiet_since + self._limits.hello_timeout
+            case State.READY if self._reserved_since is not None:
+                return self._reserved_since + self._limits.large_message_timeout
             case State.READY if self._limits.idle_timeout and not self._subscribed:
                 return self._quiet_since + self._limits.idle_timeout
             case State.RUNNING:
@@ -269,6 +298,13 @@ class Session:
     def _lose(self, _input: Lost, _now: float) -> list[Effect]:
         return self._end(Termination.DROPPED, "the connection is lost")
 
+    def _reserved(self, _input: Reserved, now: float) -> list[Effect]:
+        self._state = State.READY
+        self._reserved_since = self._quiet_since = now
+        message, self._large = self._large, b""
+        effects = self._take(message, others_wait=False) if message else []
+        return effects + self._go_on(self._deframer.messages())
+
     def _parsed(self, input: Parsed, now: float) -> list[Effect]:
         self._state = State.READY
         self._quiet_since = now
@@ -277,7 +313,7 @@ class Session:
     def _reply(self, input: Replied, now: float) -> list[Effect]:
         self._state = State.READY
         self._quiet_since = now
-        effects = [self._answer(self._opening, input.outcome)]
+        effects = [self._answer(self._opening, input.outcome), *self._release()]
         if isinstance(input.outcome, Reply) and input.outcome.ends_session:
             return [*effects, *self._end(Termination.CLOSED, "closed by its client")]
         if self._revoked is not None:
@@ -314,6 +350,8 @@ class Session:
         if self._revoked is not None:
             return self._end(Termination.OTHER, self._revoked.reason)
         late = "no hello from the client in time" if self._state is State.GREETING else "idle for too long"
+        if self._reserved_since is not None:
+            late = "a large message is not complete in time"
         return self._end(Termination.TIMEOUT, late)
 
     # messages
@@ -337,6 +375,8 @@ class Session:
                 too_big = TooBig(str(error), type=ErrorType.TRANSPORT)
                 effects.append(self._refuse(messages.reply_opening(None), too_big))
             return effects + self._end(Termination.DROPPED, str(error))
+        if self._state is State.READY and self._deframer.held >= LARGE and self._reserved_since is None:
+            effects += self._reserve()
         if self._peer_closed and self._state in (State.GREETING, State.READY):
             effects += self._end(Termination.DROPPED, "closed by its client without close-session")
         return effects
@@ -354,6 +394,9 @@ class Session:
         return []
 
     def _take(self, message: bytes, *, others_wait: bool) -> list[Effect]:
+        if len(message) >= LARGE and self._reserved_since is None:
+            self._large = message
+            return self._reserve()
         if others_wait or len(message) >= LARGE:
             self._state = State.PARSING
             return [Parse(message, self._limits.message_elements)]
@@ -363,11 +406,21 @@ class Session:
         """Begin with an rpc, or say what is wrong with the message."""
         if isinstance(message, Unreadable):
             error = message.error if isinstance(message.error, NetconfError) else self._malformed(str(message.error))
-            return [self._refuse(message.opening, error)]
+            return [self._refuse(message.opening, error), *self._release()]
         self.counters.in_rpcs += 1
         self._opening = message.opening
         self._state = State.RUNNING
         return [Execute(message)]
+
+    def _reserve(self) -> list[Effect]:
+        self._state = State.WAITING
+        return [Reserve()]
+
+    def _release(self) -> list[Effect]:
+        if self._reserved_since is None:
+            return []
+        self._reserved_since = None
+        return [Release()]
 
     def _malformed(self, message: str) -> NetconfError:
         # RFC 6241 appendix A: malformed-message is returned in base:1.1 sessions only.
@@ -393,7 +446,7 @@ class Session:
         return [CloseTransport(reason)]
 
 
-_BUSY: Final = (State.PARSING, State.RUNNING)
+_BUSY: Final = (State.WAITING, State.PARSING, State.RUNNING)
 """What comes now waits."""
 
 _Transition = Callable[[Session, Any, float], list[Effect]]
@@ -421,6 +474,7 @@ TRANSITIONS: Final[Mapping[tuple[State, type], _Transition]] = {
     (State.NEW, Killed): Session._kill,
     **{(State.GREETING, kind): transition for kind, transition in _WHILE_OPEN.items()},
     **{(state, kind): transition for state in _GREETED for kind, transition in _WHILE_GREETED.items()},
+    (State.WAITING, Reserved): Session._reserved,
     (State.PARSING, Parsed): Session._parsed,
     (State.RUNNING, Replied): Session._reply,
 }

@@ -16,10 +16,12 @@ from lxml import etree
 
 from headstay.datastore.access import Requester, Source
 from headstay.datastore.stores import Datastores
+from headstay.datastore.turns import Turns
 from headstay.netconf import base_notifications
 from headstay.netconf.capabilities import capabilities
-from headstay.netconf.connection import Channel, Connection
+from headstay.netconf.connection import Channel, Connection, Share
 from headstay.netconf.limits import Limits
+from headstay.netconf.memory import Trimmer
 from headstay.netconf.notifications import Notifications
 from headstay.netconf.operations import Context, LearnedFunction, ModelRpc, StateFunction, execute, nothing_learned
 from headstay.netconf.operations.monitoring import ServerState, SessionState, Transport, netconf_state
@@ -77,6 +79,8 @@ class Sessions:
         self._service = service
         self._limits = limits
         self._live: dict[int, _Live] = {}
+        self._large = Turns(limits.large_messages)
+        self._trimmer = Trimmer()
         self._last_id = 0
         self._started = service.clock()
         self._capabilities = capabilities(service.datastores.model.modules, service.datastores.names)
@@ -120,6 +124,7 @@ class Sessions:
             functools.partial(execute, context),
             self._ended,
             lambda ready: self.notifications.regulate(session_id, ready=ready),
+            share=Share(requester.account, self._large, service.datastores.computing, self._trimmer.freed),
             unread_timeout=self._limits.unread_timeout,
         )
         self._live[session_id] = _Live(peer, requester, connection, self._service.clock())
@@ -188,6 +193,7 @@ class Sessions:
         for connection in connections:
             connection.kill(Termination.OTHER)
         await asyncio.gather(*(connection.ended.wait() for connection in connections))
+        self._trimmer.stop()
 
     def netconf_state(self) -> etree._Element:
         """Return a tree that holds ietf-netconf-monitoring's netconf-state."""

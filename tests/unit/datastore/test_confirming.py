@@ -103,7 +103,7 @@ async def test_the_end_of_the_session_undoes_it(device: Device) -> None:
 async def test_scar_the_last_operation_was_a_get(device: Device) -> None:
     await device.try_out(30)
     device.stores.view(ONE)
-    await device.stores.validate(RUNNING)
+    await device.stores.validate(ONE, RUNNING)
     await device.end_session()
     assert device.in_force(FIRST)
 
@@ -437,7 +437,7 @@ async def test_a_pending_one_found_at_start_has_its_timer(device: Device) -> Non
 
 async def test_what_is_confirmed_in_time_but_behind_others_in_the_turn_counts(device: Device) -> None:
     await device.try_out(30)
-    async with device.stores._turn:
+    async with device.stores._turn.of("somebody else"):
         confirming_commit = asyncio.create_task(device.commit())
         await asyncio.sleep(0)
         device.now += 600

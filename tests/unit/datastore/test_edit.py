@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+import gc
 
 import pytest
 from lxml import etree
 
 from headstay import xml
-from headstay.datastore.edit import MOST_ERRORS, DefaultOperation, edit, edited
+from headstay.datastore.edit import MOST_ERRORS, DefaultOperation, _Edit, edit, edited
 from headstay.datastore.model import DATA, Model
-from headstay.errors import ErrorInfo, NetconfError, RpcErrors
+from headstay.errors import ErrorInfo, NetconfError, OperationFailed, RpcErrors
 from models import config, device_model, hcm, made, rules, test_model, text, types, values
 
 A_AND_B = "<backup-server><domain>a</domain></backup-server><backup-server><domain>b</domain></backup-server>"
@@ -566,6 +567,41 @@ def test_the_errors_that_are_told_are_bounded(wrong: str) -> None:
     assert [error.message for error in more.errors[:-1]] == [error.message for error in exactly.errors]
     assert (more.errors[-1].tag, more.errors[-1].message) == ("operation-failed", "the edit has 7 more errors")
     same(more.tree, hcm("<ping-interval>20</ping-interval>"))
+
+
+def test_nothing_of_an_edit_is_kept_once_its_errors_are_told() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(RpcErrors) as caught:
+            edited(device_model().schema, device_model().empty(), hcm("<no-such/><enabled>maybe</enabled>"))
+        assert [error.__traceback__ for error in caught.value.errors] == [None, None]
+        del caught
+        assert not any(isinstance(found, _Edit) for found in gc.get_objects())
+    finally:
+        gc.enable()
+
+
+def test_what_can_only_fail_is_not_gone_through_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message of 500,000 wrong elements would keep everybody else from writing for seconds."""
+    looked_at: list[etree._Element] = []
+
+    def refuse(_run: object, _target: object, _parent: object, source: etree._Element, *_more: object) -> None:
+        looked_at.append(source)
+        raise OperationFailed("wrong")
+
+    monkeypatch.setattr(_Edit, "_child", refuse)
+    schema, before = device_model().schema, made(device_model(), NOTHING)
+    change = hcm("")
+    change.extend(etree.Element("a") for _ in range(10 * MOST_ERRORS))
+    outcome = edit(schema, before, change, to_the_end=False)
+    assert len(looked_at) == MOST_ERRORS + 1
+    assert len(outcome.errors) == MOST_ERRORS + 1
+    assert outcome.errors[-1].message == "the edit has more errors"
+    looked_at.clear()
+    with pytest.raises(RpcErrors):
+        edited(schema, before, change)
+    assert len(looked_at) == MOST_ERRORS + 1
 
 
 def test_neither_the_tree_nor_the_edit_is_changed() -> None:

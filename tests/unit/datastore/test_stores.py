@@ -151,7 +151,7 @@ async def test_discard(world: World) -> None:
 async def test_constraints_of_the_candidate_wait_for_the_commit(world: World) -> None:
     await world.stores.edit(ONE, CANDIDATE, INVALID, EditOptions())
     with pytest.raises(OperationFailed) as caught:
-        await world.stores.validate(CANDIDATE)
+        await world.stores.validate(ONE, CANDIDATE)
     assert caught.value.app_tag == "address-family-mismatch"
     with pytest.raises(OperationFailed):
         await world.stores.commit(ONE)
@@ -364,12 +364,12 @@ async def test_only_startup_can_be_deleted(with_startup: World, target: Name) ->
 
 
 async def test_validate(world: World) -> None:
-    await world.stores.validate(RUNNING)
-    await world.stores.validate(CANDIDATE)
-    await world.stores.validate(hcm("<ping-interval>30</ping-interval>"))
+    await world.stores.validate(ONE, RUNNING)
+    await world.stores.validate(ONE, CANDIDATE)
+    await world.stores.validate(ONE, hcm("<ping-interval>30</ping-interval>"))
     for wrong in (INVALID, hcm("<no-such/>")):
         with pytest.raises(HeadstayError):
-            await world.stores.validate(wrong)
+            await world.stores.validate(ONE, wrong)
     world.unchanged()
 
 
@@ -386,7 +386,7 @@ async def test_there_is_no_startup_unless_it_is_enabled(world: World, with_start
         world.stores.copy(ONE, RUNNING, STARTUP),
         world.stores.copy(ONE, STARTUP, RUNNING),
         world.stores.delete(ONE, STARTUP),
-        world.stores.validate(STARTUP),
+        world.stores.validate(ONE, STARTUP),
     ):
         with pytest.raises(InvalidValue):
             await operation
@@ -431,7 +431,7 @@ async def test_everybody_may_read_and_validate_what_is_locked(world: World) -> N
     await world.stores.lock(ONE, RUNNING)
     await world.stores.lock(ONE, CANDIDATE)
     assert world.stores.view(TWO).config(world.stores.read(RUNNING)) is world.stores.read(RUNNING)
-    await world.stores.validate(CANDIDATE)
+    await world.stores.validate(ONE, CANDIDATE)
 
 
 @pytest.mark.parametrize("who", [ONE, TWO])
@@ -616,7 +616,7 @@ async def test_validate_neither_hashes_nor_compares_a_password(world: World, mon
 
     monkeypatch.setattr(passwords, "hash_matches", never)
     monkeypatch.setattr(passwords, "hash_password", never)
-    await world.stores.validate(users(150))
+    await world.stores.validate(ONE, users(150))
 
 
 async def test_too_many_clear_passwords_in_one_edit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,9 @@ import pytest
 from lxml import etree
 
 from fakes_netconf import BOTH, NC, MemoryChannel, hello, tag
+from headstay.datastore.turns import Turns
 from headstay.errors import DataExists
-from headstay.netconf.connection import Connection
+from headstay.netconf.connection import Connection, Share
 from headstay.netconf.framing import Deframer, Framing, frame
 from headstay.netconf.limits import Limits
 from headstay.netconf.messages import OK, Reply
@@ -43,13 +44,13 @@ class Threads:
 class Stage:
     """A connection after hello. Operations wait until they are told what comes of them."""
 
-    def __init__(self, unread_timeout: float = 60) -> None:
+    def __init__(self, unread_timeout: float = 60, share: Share | None = None, **limits: float) -> None:
         self.channel = MemoryChannel()
         self.running: list[asyncio.Future[Reply]] = []
         self.ended: list[Connection] = []
-        session = Session(1, BOTH)
+        session, share = Session(1, BOTH, Limits(**limits)), share or Share("admin", Turns(4), Turns(2))
         self.connection = Connection(
-            session, self.channel, self._execute, self.ended.append, unread_timeout=unread_timeout
+            session, self.channel, self._execute, self.ended.append, share=share, unread_timeout=unread_timeout
         )
         self.connection.start()
         self.connection.received(frame(hello(*BOTH), Framing.END_OF_MESSAGE))
@@ -197,7 +198,7 @@ async def test_a_client_without_hello_is_dropped_at_the_deadline() -> None:
     async def nothing(operation: etree._Element) -> Reply:
         raise AssertionError
 
-    Connection(session, channel, nothing, ended.append).start()
+    Connection(session, channel, nothing, ended.append, share=Share("admin", Turns(1), Turns(1))).start()
     for _ in range(10):
         await asyncio.sleep(0)
     assert channel.told == ["close"]
@@ -231,7 +232,7 @@ async def test_a_session_that_is_killed_while_a_message_is_parsed_ends_once_that
     stage = Stage()
     await stage.ask(frame(LARGE_RPC, Framing.CHUNKED) + GET)
     stage.connection.kill()
-    assert stage.channel.told == ["close"]
+    assert stage.channel.told == ["pause_reading", "resume_reading", "close"]
     assert not stage.ended
     threads.finish()
     await stage.settle()
@@ -270,6 +271,110 @@ async def test_a_defect_of_the_parser_is_logged_and_the_session_goes_on(
     await stage.ask()
     await stage.finish()
     assert len(stage.replies()) == 1
+
+
+class Sender:
+    """A client that sends a message as fast as it is read."""
+
+    def __init__(self, stage: Stage, message: bytes) -> None:
+        self.stage = stage
+        self.left = frame(message, Framing.CHUNKED)
+
+    @property
+    def reading(self) -> bool:
+        told = [word for word in self.stage.channel.told if word != "close"]
+        return not told or told[-1] == "resume_reading"
+
+    @property
+    def held(self) -> int:
+        return self.stage.connection.session._deframer.held
+
+    def send(self) -> None:
+        while self.left and self.reading:
+            self.send_a_piece()
+
+    def send_a_piece(self, octets: int = 32_768) -> None:
+        if self.left and self.reading:
+            piece, self.left = self.left[:octets], self.left[octets:]
+            self.stage.connection.received(piece)
+
+
+async def test_no_more_large_messages_are_held_than_there_are_reservations() -> None:
+    large, computing = Turns(2), Turns(2)
+    senders = [
+        Sender(Stage(share=Share(f"user{number // 3}", large, computing)), LARGE_RPC.ljust(10 * LARGE))
+        for number in range(15)
+    ]
+    answered = most_unfinished = 0
+    while answered < len(senders):
+        for _ in range(50):
+            for sender in senders:
+                sender.send_a_piece()
+            await asyncio.sleep(0)
+            unfinished = [sender for sender in senders if sender.held >= 2 * LARGE]
+            assert len({sender.stage.connection._share.user for sender in unfinished}) == len(unfinished) <= 2
+            most_unfinished = max(most_unfinished, len(unfinished))
+        [*running] = [sender for sender in senders if sender.stage.running]
+        assert len(running) <= 2
+        for sender in running:
+            await sender.stage.finish()
+            assert len(sender.stage.replies()) == 1
+            answered += 1
+    assert most_unfinished == 2
+
+
+async def test_a_session_that_ends_gives_its_reservation_to_the_next() -> None:
+    share = Share("admin", Turns(1), Turns(1))
+    first, second, third = (Sender(Stage(share=share), LARGE_RPC) for _ in range(3))
+    first.left = first.left[:-1]
+    for sender in (first, second, third):
+        sender.send()
+        await sender.stage.settle()
+    assert [sender.reading for sender in (first, second, third)] == [True, False, False]
+    second.stage.connection.kill()  # it waits
+    await second.stage.settle()
+    first.stage.connection.kill()
+    await third.stage.settle()
+    assert third.reading
+    for stage in (first.stage, second.stage):
+        assert stage.ended == [stage.connection]
+        stage.connection.lost()
+    third.stage.connection.kill()
+    third.stage.connection.lost()
+
+
+async def test_the_last_operation_of_a_session_keeps_its_reservation(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = Threads(monkeypatch)
+    share = Share("admin", Turns(1), Turns(1))
+    first, second = (Sender(Stage(share=share), LARGE_RPC) for _ in range(2))
+    first.send()
+    await first.stage.settle()
+    second.send()
+    threads.finish()
+    await first.stage.settle()
+    assert len(first.stage.running) == 1
+    first.stage.connection.lost()
+    await first.stage.settle()
+    assert not second.reading  # what was asked for is still in memory
+    await first.stage.finish()
+    await second.stage.settle()
+    assert second.reading
+    threads.finish()
+    await second.stage.settle()
+    await second.stage.finish()
+    assert len(second.stage.replies()) == 1
+
+
+async def test_a_large_message_that_stalls_ends_its_session_and_lets_the_next_in() -> None:
+    share = Share("admin", Turns(1), Turns(1))
+    first, second = (Sender(Stage(share=share, large_message_timeout=0), LARGE_RPC) for _ in range(2))
+    first.left = first.left[:-1]
+    first.send()
+    await first.stage.settle()
+    second.send()
+    await second.stage.settle()
+    assert first.stage.connection.session.termination is Termination.TIMEOUT
+    assert second.reading
 
 
 async def test_a_client_that_reads_nothing_is_cut_at_the_deadline() -> None:

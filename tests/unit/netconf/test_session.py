@@ -32,7 +32,10 @@ from headstay.netconf.session import (
     Parse,
     Parsed,
     PeerClosed,
+    Release,
     Replied,
+    Reserve,
+    Reserved,
     Revoked,
     Send,
     Session,
@@ -54,21 +57,32 @@ class Talk:
     def __init__(self, *capabilities: str, **options: Any) -> None:
         self.framing = Framing.CHUNKED if BOTH[1] in (capabilities or BOTH) else Framing.END_OF_MESSAGE
         self.session = Session(1, BOTH, Limits(**options))
+        self.reservations = 0
         self.session.handle(Opened(), 0)
         assert self.give(frame(hello(*(capabilities or BOTH)), Framing.END_OF_MESSAGE)) == []
 
     def give(self, octets: bytes) -> list[Effect]:
-        return self.session.handle(Octets(octets), 0)
+        return self.handle(Octets(octets))
+
+    def handle(self, input: Input) -> list[Effect]:
+        """What comes of an input. What is asked for a large message is granted at once."""
+        effects = self.session.handle(input, 0)
+        if Reserve() in effects:
+            assert effects.pop() == Reserve()
+            self.reservations += 1
+            effects += self.session.handle(Reserved(), 0)
+        self.reservations -= effects.count(Release())
+        return [effect for effect in effects if effect != Release()]
 
     def say(self, *messages: bytes) -> list[Effect]:
         return self.give(b"".join(frame(message, self.framing) for message in messages))
 
     def replied(self, outcome: Any = OK) -> list[Effect]:
-        return self.session.handle(Replied(outcome), 0)
+        return self.handle(Replied(outcome))
 
     def parsed(self, effect: Effect) -> list[Effect]:
         assert isinstance(effect, Parse)
-        return self.session.handle(Parsed(read_message(effect.octets, effect.most_elements)), 0)
+        return self.handle(Parsed(read_message(effect.octets, effect.most_elements)))
 
     def read(self, effect: Effect) -> etree._Element:
         assert isinstance(effect, Send)
@@ -351,7 +365,7 @@ def test_a_session_whose_message_is_parsed_is_not_idle_however_long_that_takes()
     assert talk.session.handle(Tick(), 500) == []
     assert isinstance(parse, Parse)
     wrong = read_message(b"<x/>", 1000)
-    assert kinds(talk.session.handle(Parsed(wrong), 600)) == [Send]
+    assert kinds(talk.session.handle(Parsed(wrong), 600)) == [Send, Release]
     assert talk.session.deadline() == 700
 
 
@@ -362,6 +376,64 @@ def test_a_flood_of_wrong_messages_lets_others_have_their_turn() -> None:
     effects = talk.parsed(effects[-1])
     assert kinds(effects) == [Send] * (MOST_AT_ONCE + 1)
     assert talk.session.state is State.READY
+
+
+def test_a_large_message_is_parsed_once_it_has_its_reservation_and_keeps_it_until_it_is_answered() -> None:
+    talk = Talk()
+    handle = talk.session.handle
+    assert handle(Octets(frame(LARGE_GET, talk.framing) + frame(GET, talk.framing)), 0) == [Reserve()]
+    assert talk.session.state is State.WAITING
+    assert not talk.session.wants_octets
+    assert talk.session.deadline() is None
+    assert handle(Octets(frame(GET, talk.framing)), 0) == []
+    [parse] = handle(Reserved(), 0)
+    assert kinds(handle(Parsed(read_message(parse.octets, 1000)), 0)) == [Execute]
+    assert kinds(handle(Replied(OK), 0)) == [Send, Release, Execute]
+    assert kinds(handle(Replied(OK), 0)) == [Send, Execute]
+
+
+def test_a_small_message_needs_no_reservation() -> None:
+    talk = Talk()
+    assert kinds(talk.session.handle(Octets(frame(LARGE_GET[:-1], talk.framing)), 0)) == [Execute]
+    assert kinds(talk.session.handle(Replied(OK), 0)) == [Send]
+
+
+@pytest.mark.parametrize("capability", BOTH)
+def test_of_a_large_message_no_more_is_taken_in_before_its_reservation(capability: str) -> None:
+    talk = Talk(capability, large_message_timeout=50)
+    octets = frame(LARGE_GET * 2, talk.framing)
+    assert talk.session.handle(Octets(octets[: LARGE - 1]), 0) == []
+    assert talk.session.wants_octets
+    assert talk.session.handle(Octets(octets[LARGE - 1 : LARGE + 100]), 0) == [Reserve()]
+    assert not talk.session.wants_octets
+    assert talk.session.handle(Reserved(), 100) == []
+    assert talk.session.wants_octets
+    assert talk.session.deadline() == 150
+    assert kinds(talk.session.handle(Octets(octets[LARGE + 100 :]), 149)) == [Parse]
+    assert talk.session.deadline() is None
+
+
+def test_a_large_message_that_does_not_become_complete_in_time_ends_its_session() -> None:
+    talk = Talk(large_message_timeout=50)
+    octets = frame(LARGE_GET, talk.framing)
+    assert talk.session.handle(Octets(octets[:-1]), 0) == [Reserve()]
+    talk.session.handle(Reserved(), 100)
+    talk.session.handle(Subscribed(), 100)
+    talk.session.handle(Octets(octets[-1:-1]), 149)  # however slowly it comes
+    assert talk.session.handle(Tick(), 149) == []
+    assert talk.session.handle(Tick(), 150) == [CloseTransport("a large message is not complete in time")]
+    assert talk.session.termination is Termination.TIMEOUT
+
+
+def test_a_client_that_stops_sending_while_its_message_waits_for_its_reservation_gets_its_answer() -> None:
+    talk = Talk()
+    talk.session.handle(Octets(frame(LARGE_GET, talk.framing)), 0)
+    assert talk.session.handle(PeerClosed(), 0) == []
+    assert kinds(talk.session.handle(Reserved(), 0)) == [Parse]
+    talk = Talk()
+    talk.session.handle(Octets(frame(LARGE_GET, talk.framing)[:-1]), 0)
+    assert talk.session.handle(PeerClosed(), 0) == []
+    assert kinds(talk.session.handle(Reserved(), 0)) == [CloseTransport]
 
 
 def test_a_hello_is_not_large() -> None:
@@ -475,6 +547,7 @@ INPUTS: dict[type, Input] = {
     Octets: Octets(frame(GET, Framing.CHUNKED)),
     PeerClosed: PeerClosed(),
     Lost: Lost(),
+    Reserved: Reserved(),
     Parsed: Parsed(read_message(GET, 1000)),
     Replied: Replied(OK),
     Killed: Killed(),
@@ -489,10 +562,10 @@ STEPS = st.lists(
         st.sampled_from([Opened(), PeerClosed(), Lost(), Replied(OK), Replied(DataExists("x")), Killed(), Tick()]),
         st.just(Revoked("removed")),
         st.sampled_from([Subscribed(), Notified(b"<notification/>")]),
-        st.sampled_from([Parsed(read_message(GET, 1000)), Parsed(read_message(b"<x/>", 1000))]),
+        st.sampled_from([Reserved(), Parsed(read_message(GET, 1000)), Parsed(read_message(b"<x/>", 1000))]),
         st.binary(max_size=20).map(Octets),
         st.sampled_from([frame(hello(*BOTH), Framing.END_OF_MESSAGE), frame(GET, Framing.CHUNKED)]).map(Octets),
-        st.just(Octets(frame(LARGE_GET, Framing.CHUNKED))),
+        st.sampled_from([frame(LARGE_GET, Framing.CHUNKED), frame(LARGE_GET, Framing.CHUNKED)[:-1]]).map(Octets),
     ),
     max_size=12,
 )
@@ -501,7 +574,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_every_state_takes_every_input_or_says_that_it_cannot_be(steps: list[Input]) -> None:
     session = Session(1, BOTH)
-    closings = 0
+    closings = reservations = 0
     for now, step in enumerate(steps):
         state = session.state
         try:
@@ -512,7 +585,9 @@ def test_every_state_takes_every_input_or_says_that_it_cannot_be(steps: list[Inp
             continue
         assert state is State.CLOSED or (state, type(step)) in TRANSITIONS
         closings += kinds(effects).count(CloseTransport)
-        for busy, begun in ((State.RUNNING, Execute), (State.PARSING, Parse)):
+        reservations += kinds(effects).count(Reserve) - kinds(effects).count(Release)
+        assert reservations in (0, 1)
+        for busy, begun in ((State.WAITING, Reserve), (State.RUNNING, Execute), (State.PARSING, Parse)):
             assert kinds(effects).count(begun) <= 1
             assert (session.state is busy) == (begun in kinds(effects) or session.state is state is busy)
         assert (session.state is State.CLOSED) == (session.termination is not None) == (closings == 1)

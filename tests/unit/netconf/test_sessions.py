@@ -148,7 +148,7 @@ async def test_the_killer_hears_of_it_only_when_a_confirmed_commit_is_undone() -
     server = Server()
     first, second = server.open(), server.open()
     await server.datastores.commit(Requester("admin", 1, Source.DIRECT), CommitRequest(confirmed=True))
-    async with server.datastores._turn:  # another's write is under way
+    async with server.datastores._turn.of("somebody else"):  # another's write is under way
         killing = asyncio.create_task(server.sessions.kill(first.session.session_id, by=second.session.session_id))
         await settle()
         assert not killing.done()

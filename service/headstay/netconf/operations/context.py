@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from lxml import etree
 
 from headstay import xml
 from headstay.datastore.access import Requester
+from headstay.datastore.computing import computed_in_turn
 from headstay.datastore.model import DATA
 from headstay.datastore.stores import Datastores
 from headstay.netconf.limits import Limits
@@ -23,6 +24,8 @@ ModelRpc = Callable[[Requester, etree._Element], Awaitable[Sequence[etree._Eleme
 
 LearnedFunction = Callable[[], etree._Element]
 """The configuration in use that nobody has set, because it was learned: a tree of the model's form."""
+
+_Result = TypeVar("_Result")
 
 
 def nothing_learned() -> etree._Element:
@@ -76,6 +79,10 @@ class Context:
     """Those of them that are cancelled when their session ends. Any other goes on to its end."""
     learned: LearnedFunction = nothing_learned
     limits: Limits = field(default_factory=Limits)
+
+    async def computed(self, work: Callable[[], _Result]) -> _Result:
+        """Return what comes of `work`, which takes long and is done in a thread when it is the requester's turn."""
+        return await computed_in_turn(self.datastores.computing, self.requester.account, work)
 
     def operational_state(self) -> tuple[etree._Element, ...]:
         """Return the trees of all operational data of this moment that the requester may ask for."""

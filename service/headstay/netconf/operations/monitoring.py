@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -75,7 +74,7 @@ async def get_schema(context: Context, operation: etree._Element) -> Reply:
         raise InvalidValue("the only format of a schema here is yang")
     module = _module(context.datastores.model, identifier, parameters.text("version"))
     # The text is read from a file, which must not hold up the other sessions.
-    text = await asyncio.to_thread(module.source)
+    text = await context.computed(module.source)
     return messages.output([xml.element(_tag("data"), messages.legal(text))])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,7 +73,7 @@ async def get_data(context: Context, operation: etree._Element) -> Reply:
         pieces = render(tree, schema, selection)
         return Reply(f'<data xmlns="{NMDA}">'.encode() + b"".join(pieces) + b"</data>")
 
-    return await asyncio.to_thread(reply)
+    return await context.computed(reply)
 
 
 async def edit_data(context: Context, operation: etree._Element) -> Reply:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Callable
 
@@ -53,7 +52,7 @@ async def _reply(
         return messages.data(filtered(tree, chosen, context.datastores.model, context.limits))
 
     # What a filter costs does not follow from the tree's size.
-    return reply() if small and chosen is None else await asyncio.to_thread(reply)
+    return reply() if small and chosen is None else await context.computed(reply)
 
 
 # A published tree never changes again, so that what is known of it stays true. There are no more than three at a time.

@@ -5,7 +5,6 @@ The :interleave capability (section 6) asks for nothing but that every other ope
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -75,7 +74,9 @@ def _time(parameters: Parameters, name: str) -> float | None:
 async def _accepts(context: Context, filter: etree._Element | None) -> Callable[[etree._Element], bool]:
     wanted = None
     if filter is not None:  # how large it is nobody has looked yet
-        wanted = await asyncio.to_thread(condition, filter, context.datastores.model, _LARGEST, context.limits)
+        wanted = await context.computed(
+            lambda: condition(filter, context.datastores.model, _LARGEST, context.limits),
+        )
 
     def accepts(tree: etree._Element) -> bool:
         # Asked each time: the rules may have changed since the subscription began.

@@ -14,5 +14,5 @@ async def validate(context: Context, operation: etree._Element) -> Reply:
     """Check a datastore, or a configuration given in the rpc, against the model."""
     parameters = Parameters(operation, ("source",))
     source = datastores.named_or_config(parameters, "source", context.datastores.names)
-    await context.datastores.validate(source)
+    await context.datastores.validate(context.requester, source)
     return OK
