@@ -31,7 +31,6 @@ from headstay.datastore.edits import account
 from headstay.datastore.events import ConfigChange, DatastoreEvent
 from headstay.datastore.model import DATA, Model
 from headstay.datastore.modules import device_modules
-from headstay.datastore.overlay import overlaid
 from headstay.datastore.secrets import Vault, protected
 from headstay.datastore.stores import Datastores, Name, Parts
 from headstay.device_file import SOCKET_NAME, DeviceFile
@@ -49,6 +48,7 @@ from headstay.netconf.event_log import EventLog
 from headstay.netconf.host_key import PublicKey
 from headstay.netconf.limits import Limits
 from headstay.netconf.notifications import Notifications
+from headstay.netconf.operations import Picture
 from headstay.netconf.server import NetconfServer
 from headstay.netconf.sessions import Service
 from headstay.netconf.ssh import Address
@@ -198,10 +198,10 @@ class _Device:
     def _netconf(self, datastores: Datastores, engine: Engine, dhcp: Dhcp) -> NetconfServer:
         library = library_tree(self._model.modules, datastores.names)
 
-        def state(_: Requester) -> etree._Element:
-            learned = lease_tree(dhcp.lease(), self._backend.dhcp_use)
+        def state(_: Requester) -> Picture:
+            status, lease, use = engine.status(), dhcp.lease(), self._backend.dhcp_use
             streams = self._told.notifications.state_tree()
-            return overlaid(self._model.schema, state_tree(engine.status()), learned, library, streams)
+            return lambda: (state_tree(status), lease_tree(lease, use), library, streams)
 
         listen = self._configuration.netconf
         address = Address(listen.listen, listen.port, self._state_dir / host_key.FILE_NAME)
