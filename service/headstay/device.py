@@ -13,6 +13,7 @@ import logging
 import resource
 import signal
 import uuid
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from headstay.backend.report import commit_body, lease_tree, notification, repor
 from headstay.backend.rpcs import ABANDONED, Rpcs
 from headstay.datastore import access, boot, rotation
 from headstay.datastore.access import Access, Requester
+from headstay.datastore.computing import FEW
 from headstay.datastore.disk import Disk
 from headstay.datastore.edits import account
 from headstay.datastore.events import ConfigChange, DatastoreEvent
@@ -126,7 +128,7 @@ class _Device:
             finally:
                 await reports.close()
         finally:
-            await self._told.notifications.close()
+            await self._told.close()
             disk.close()
 
     async def _load(self, disk: Disk) -> Datastores:
@@ -179,6 +181,7 @@ class _Device:
                 await leases
             await server.stop()
             await datastores.stop()
+            await self._told.settled()
             await engine.stop()
             await link
 
@@ -258,6 +261,8 @@ class _Told:
 
     def __init__(self, notifications: Notifications) -> None:
         self.notifications = notifications
+        self._untold: deque[DatastoreEvent] = deque()
+        self._telling: asyncio.Task[None] | None = None
         self._early: list[tuple[dict[str, object], float]] = []
         self._end_sessions_of: Callable[[Collection[str], int | None], None] = lambda *_: None
         self._report: Callable[[dict[str, object], float], None] = lambda *report: self._early.append(report)
@@ -290,22 +295,40 @@ class _Told:
         with _logged():
             if isinstance(event, ConfigChange) and event.datastore == "running":
                 self._end_removed(event)
-        asyncio.get_running_loop().call_soon(self._tell_of_datastores, event)
+        self._untold.append(event)
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell_of_datastores(), name="telling")
+
+    async def settled(self) -> None:
+        """Wait until everybody has been told of all that has happened to the datastores."""
+        if self._telling is not None:
+            await self._telling
+
+    async def close(self) -> None:
+        """Tell what is to be told, and write down what is not on disk yet."""
+        await self.settled()
+        await self.notifications.close()
 
     def _end_removed(self, event: ConfigChange) -> None:
         if users := access.removed_users(event.changes):
             self._end_sessions_of(users, None if event.requester is None else event.requester.session_id)
 
-    def _tell_of_datastores(self, event: DatastoreEvent) -> None:
+    async def _tell_of_datastores(self) -> None:
+        """Tell of one event after the other, in their order."""
+        while self._untold:
+            with _logged():
+                await self._tell_of_datastore(self._untold.popleft())
+
+    async def _tell_of_datastore(self, event: DatastoreEvent) -> None:
         """Tell the sessions that subscribed, and of commits the cloud too."""
-        with _logged():
-            if not isinstance(event, ConfigChange):
-                self.notifications.publish(base_notifications.confirmed_commit(event))
-                return
-            edits = account(event.changes)
-            self.notifications.publish(base_notifications.config_change(event, edits))
-            if event.datastore == "running":
-                self._report(commit_body(event, edits), self.notifications.now())
+        if not isinstance(event, ConfigChange):
+            self.notifications.publish(base_notifications.confirmed_commit(event))
+            return
+        few = len(event.changes) <= FEW
+        edits = account(event.changes) if few else await asyncio.to_thread(account, event.changes)
+        self.notifications.publish(base_notifications.config_change(event, edits))
+        if event.datastore == "running":
+            self._report(commit_body(event, edits), self.notifications.now())
 
 
 @contextlib.contextmanager
