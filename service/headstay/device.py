@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import gc
 import json
 import logging
 import resource
@@ -77,7 +78,18 @@ async def run_device(file: Path) -> None:
         _warn_of_loss(state_dir)
         rotation.settle_at_start(state_dir / SECRETS_KEY, state_dir / DATASTORE)
         _allow_descriptors(configuration.netconf.limits)
-        await _Device(configuration).run(stopped)
+        device = _Device(configuration)
+        _spare_the_model()
+        await device.run(stopped)
+
+
+def _spare_the_model() -> None:
+    """Let the collector pass over what there is now, above all the model, which stays as long as the process.
+
+    A full collection holds up every thread, and goes through the model for a twentieth of a second each time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _warn_of_loss(state_dir: Path) -> None:

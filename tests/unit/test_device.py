@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import resource
 import threading
@@ -44,6 +45,16 @@ def test_without_a_hard_limit(system: dict[str, tuple[int, int]]) -> None:
     system["limits"] = (1024, resource.RLIM_INFINITY)
     device._allow_descriptors(Limits(sessions=9000))
     assert system["limits"] == (9000 + 64 + 256, resource.RLIM_INFINITY)
+
+
+def test_a_full_collection_passes_over_the_model() -> None:
+    kept = device_model()  # as the daemon's, made before
+    try:
+        device._spare_the_model()
+        assert gc.get_freeze_count() > 0
+        assert not any(found is kept for found in gc.get_objects())  # which lists all that a collection goes through
+    finally:
+        gc.unfreeze()
 
 
 # what happens to the datastores
