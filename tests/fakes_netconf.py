@@ -25,7 +25,7 @@ from headstay.datastore.stores import Datastores, Parts
 from headstay.netconf.framing import Deframer, Framing, frame
 from headstay.netconf.limits import Limits
 from headstay.netconf.notifications import Notifications
-from headstay.netconf.operations import Context, nothing_learned
+from headstay.netconf.operations import Context, Picture, nothing_learned
 from headstay.netconf.server import Address, NetconfServer, Settings
 from headstay.netconf.sessions import Service
 from headstay.netconf.streams import Subscription
@@ -115,14 +115,14 @@ STATE = f"""
 """
 
 
-def no_state(requester: Requester) -> etree._Element:
-    return model().empty()
+def no_state(requester: Requester) -> Picture:
+    return tuple
 
 
-def some_state(requester: Requester) -> etree._Element:
+def some_state(requester: Requester) -> Picture:
     tree = model().empty()
     tree.append(etree.fromstring(STATE.strip()))
-    return tree
+    return lambda: [tree]
 
 
 class NoSessions:
@@ -138,8 +138,8 @@ class NoSessions:
     async def kill(self, session_id: int, by: int) -> bool:
         return False
 
-    def netconf_state(self) -> etree._Element:
-        return model().empty()
+    def netconf_state(self) -> Callable[[], etree._Element]:
+        return model().empty
 
 
 def make_context(datastores: Datastores | None = None, **changes: Any) -> Context:

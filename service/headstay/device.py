@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import gc
 import json
 import logging
 import resource
 import signal
 import uuid
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -26,12 +28,12 @@ from headstay.backend.report import commit_body, lease_tree, notification, repor
 from headstay.backend.rpcs import ABANDONED, Rpcs
 from headstay.datastore import access, boot, rotation
 from headstay.datastore.access import Access, Requester
+from headstay.datastore.computing import FEW
 from headstay.datastore.disk import Disk
 from headstay.datastore.edits import account
 from headstay.datastore.events import ConfigChange, DatastoreEvent
 from headstay.datastore.model import DATA, Model
 from headstay.datastore.modules import device_modules
-from headstay.datastore.overlay import overlaid
 from headstay.datastore.secrets import Vault, protected
 from headstay.datastore.stores import Datastores, Name, Parts
 from headstay.device_file import SOCKET_NAME, DeviceFile
@@ -50,6 +52,7 @@ from headstay.netconf.host_key import PublicKey
 from headstay.netconf.limits import Limits
 from headstay.netconf.memory import use_one_arena
 from headstay.netconf.notifications import Notifications
+from headstay.netconf.operations import Picture
 from headstay.netconf.server import NetconfServer
 from headstay.netconf.sessions import Service
 from headstay.netconf.ssh import Address
@@ -76,7 +79,18 @@ async def run_device(file: Path) -> None:
         _warn_of_loss(state_dir)
         rotation.settle_at_start(state_dir / SECRETS_KEY, state_dir / DATASTORE)
         _allow_descriptors(configuration.netconf.limits)
-        await _Device(configuration).run(stopped)
+        device = _Device(configuration)
+        _spare_the_model()
+        await device.run(stopped)
+
+
+def _spare_the_model() -> None:
+    """Let the collector pass over what there is now, above all the model, which stays as long as the process.
+
+    A full collection holds up every thread, and goes through the model for a twentieth of a second each time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _warn_of_loss(state_dir: Path) -> None:
@@ -128,7 +142,7 @@ class _Device:
             finally:
                 await reports.close()
         finally:
-            await self._told.notifications.close()
+            await self._told.close()
             disk.close()
 
     async def _load(self, disk: Disk) -> Datastores:
@@ -181,6 +195,7 @@ class _Device:
                 await leases
             await server.stop()
             await datastores.stop()
+            await self._told.settled()
             await engine.stop()
             await link
 
@@ -200,10 +215,10 @@ class _Device:
     def _netconf(self, datastores: Datastores, engine: Engine, dhcp: Dhcp) -> NetconfServer:
         library = library_tree(self._model.modules, datastores.names)
 
-        def state(_: Requester) -> etree._Element:
-            learned = lease_tree(dhcp.lease(), self._backend.dhcp_use)
+        def state(_: Requester) -> Picture:
+            status, lease, use = engine.status(), dhcp.lease(), self._backend.dhcp_use
             streams = self._told.notifications.state_tree()
-            return overlaid(self._model.schema, state_tree(engine.status()), learned, library, streams)
+            return lambda: (state_tree(status), lease_tree(lease, use), library, streams)
 
         listen = self._configuration.netconf
         address = Address(listen.listen, listen.port, self._state_dir / host_key.FILE_NAME)
@@ -260,6 +275,8 @@ class _Told:
 
     def __init__(self, notifications: Notifications) -> None:
         self.notifications = notifications
+        self._untold: deque[DatastoreEvent] = deque()
+        self._telling: asyncio.Task[None] | None = None
         self._early: list[tuple[dict[str, object], float]] = []
         self._end_sessions_of: Callable[[Collection[str], int | None], None] = lambda *_: None
         self._report: Callable[[dict[str, object], float], None] = lambda *report: self._early.append(report)
@@ -292,22 +309,40 @@ class _Told:
         with _logged():
             if isinstance(event, ConfigChange) and event.datastore == "running":
                 self._end_removed(event)
-        asyncio.get_running_loop().call_soon(self._tell_of_datastores, event)
+        self._untold.append(event)
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell_of_datastores(), name="telling")
+
+    async def settled(self) -> None:
+        """Wait until everybody has been told of all that has happened to the datastores."""
+        if self._telling is not None:
+            await self._telling
+
+    async def close(self) -> None:
+        """Tell what is to be told, and write down what is not on disk yet."""
+        await self.settled()
+        await self.notifications.close()
 
     def _end_removed(self, event: ConfigChange) -> None:
         if users := access.removed_users(event.changes):
             self._end_sessions_of(users, None if event.requester is None else event.requester.session_id)
 
-    def _tell_of_datastores(self, event: DatastoreEvent) -> None:
+    async def _tell_of_datastores(self) -> None:
+        """Tell of one event after the other, in their order."""
+        while self._untold:
+            with _logged():
+                await self._tell_of_datastore(self._untold.popleft())
+
+    async def _tell_of_datastore(self, event: DatastoreEvent) -> None:
         """Tell the sessions that subscribed, and of commits the cloud too."""
-        with _logged():
-            if not isinstance(event, ConfigChange):
-                self.notifications.publish(base_notifications.confirmed_commit(event))
-                return
-            edits = account(event.changes)
-            self.notifications.publish(base_notifications.config_change(event, edits))
-            if event.datastore == "running":
-                self._report(commit_body(event, edits), self.notifications.now())
+        if not isinstance(event, ConfigChange):
+            self.notifications.publish(base_notifications.confirmed_commit(event))
+            return
+        few = len(event.changes) <= FEW
+        edits = account(event.changes) if few else await asyncio.to_thread(account, event.changes)
+        self.notifications.publish(base_notifications.config_change(event, edits))
+        if event.datastore == "running":
+            self._report(commit_body(event, edits), self.notifications.now())
 
 
 @contextlib.contextmanager

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import pkgutil
 import sqlite3
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 
-from fakes_netconf import CLOUD, is_ok, make_parts, running_server, tag, tree_of, unix_client
-from headstay import xml
+from fakes_netconf import CLOUD, RawClient, is_ok, make_parts, running_server, tag, tree_of, unix_client
+from headstay import device, xml
 from headstay.datastore.computing import is_small
 from headstay.datastore.disk import Disk
 from headstay.datastore.stores import Datastores
+from headstay.device_file import DeviceFile, FirstUser, Netconf
 from headstay.netconf.session import LARGE
 
 SLOW = (
@@ -39,6 +45,7 @@ SLOW = (
 SLOW_IF_LARGE: dict[str, Callable[..., bool]] = {
     "headstay.xml.parse": lambda octets, *_: len(octets) >= LARGE,
     "headstay.xml.serialise": lambda element: not is_small(element),
+    "fakes_netconf.AgreeingBackend.prepare": lambda _, old, new, changes: not is_small(new),
     "headstay.datastore.secrets._has_clear": lambda _, config: not is_small(config),
 }
 """What is done with everything that comes or goes, and takes long with much of it only."""
@@ -141,3 +148,110 @@ async def test_the_watchdog_sees_what_runs_on_the_event_loop(monkeypatch: pytest
     tree = tree_of(CLOUD)
     _found("headstay.datastore.stores.edited")(make_parts().model.schema, make_parts().model.empty(), tree)
     assert watchdog.threads["headstay.datastore.stores.edited"] == {threading.get_ident()}
+
+
+# the whole daemon, and all that runs in its loop ----------------------------------------------------------------------
+
+SERVICES = 1000
+SOME_SERVICES = f'''<cloud-management xmlns="{xml.HCM}">%s</cloud-management>''' % "".join(
+    f"<service><name>s{number}</name></service>" for number in range(SERVICES)
+)
+ENABLED = f'<cloud-management xmlns="{xml.HCM}"><enabled/></cloud-management>'
+OPERATIONAL = f"""<get-data xmlns="{NMDA}" xmlns:ds="urn:ietf:params:xml:ns:yang:ietf-datastores">
+<datastore>ds:operational</datastore>%s</get-data>"""
+READS_OF_LITTLE = {
+    "get": f"<get><filter>{ENABLED}</filter></get>",
+    "get-xpath": '<get><filter type="xpath" select="/hcm:cloud-management/hcm:enabled"/></get>',
+    "get-config": f"<get-config><source><running/></source><filter>{ENABLED}</filter></get-config>",
+    "get-data": OPERATIONAL % f"<subtree-filter>{ENABLED}</subtree-filter>",
+    "get-data-xpath": OPERATIONAL % "<xpath-filter>/hcm:cloud-management/hcm:enabled</xpath-filter>",
+}
+
+
+class Work:
+    """Counts what the callbacks of this thread's event loop do: calls of functions, and elements that are copied.
+
+    It counts whatever they do; time plays no part in it.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._done = 0
+        self._most = 0
+        self._thread = threading.get_ident()
+        self._run, self._deepcopy = asyncio.Handle._run, copy.deepcopy
+        monkeypatch.setattr(asyncio.Handle, "_run", lambda handle: self._count_of(handle))
+        monkeypatch.setattr(copy, "deepcopy", self._copied)
+
+    @contextmanager
+    def most(self) -> Iterator[list[int]]:
+        """The most that one callback does meanwhile."""
+        found: list[int] = []
+        self._most = 0
+        sys.setprofile(self._called)
+        try:
+            yield found
+        finally:
+            sys.setprofile(None)
+            found.append(self._most)
+
+    def _count_of(self, handle: asyncio.Handle) -> None:
+        before = self._done
+        self._run(handle)
+        self._most = max(self._most, self._done - before)
+
+    def _called(self, _frame: FrameType, _event: str, _argument: Any) -> None:
+        self._done += 1
+
+    def _copied(self, value: Any, *memo: Any) -> Any:
+        if hasattr(value, "iter") and threading.get_ident() == self._thread:
+            self._done += sum(1 for _ in value.iter())
+        return self._deepcopy(value, *memo)
+
+
+@asynccontextmanager
+async def running_device(directory: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RawClient]:
+    """The daemon with all its parts, and a client of it."""
+    configuration = DeviceFile(
+        "HS-1", FirstUser("admin", "$0$clear"), state_dir=directory, netconf=Netconf(("127.0.0.1",), 0)
+    )
+    up, stopped = asyncio.Event(), asyncio.Event()
+    monkeypatch.setattr(device._Device, "_announce", lambda *_: up.set())
+    running = asyncio.create_task(device._Device(configuration).run(stopped))
+    try:
+        coming_up = asyncio.create_task(up.wait())
+        await asyncio.wait((running, coming_up), return_when=asyncio.FIRST_COMPLETED)
+        async with unix_client(directory) as client:
+            yield await client.greet()
+    finally:
+        stopped.set()
+        await running
+
+
+async def test_no_read_does_anything_for_each_entry_on_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_device(tmp_path, monkeypatch) as client:
+        assert is_ok(await client.rpc(edit("running", SOME_SERVICES)))
+        everything = await client.rpc("<get/>")
+        assert len(list(everything.iter(f"{{{xml.HCM}}}subconnection"))) == SERVICES  # each service has its state
+        work, most = Work(monkeypatch), {}
+        for name, request in READS_OF_LITTLE.items():
+            await client.rpc(request)  # what is known of a tree from now on need not be found out again
+            with work.most() as found:
+                await client.rpc(request)
+            (most[name],) = found
+    assert {name: done for name, done in most.items() if done >= SERVICES} == {}
+    assert all(done > 0 for done in most.values())
+
+
+async def test_the_work_on_the_event_loop_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree, work = tree_of(MANY_USERS), Work(monkeypatch)
+    size = sum(1 for _ in tree.iter())
+    with work.most() as copying:
+        await asyncio.create_task(asyncio.sleep(0, copy.deepcopy(tree)))
+        asyncio.get_running_loop().call_soon(copy.deepcopy, tree)
+        await asyncio.sleep(0)
+    with work.most() as calling:
+        asyncio.get_running_loop().call_soon(lambda: [ord("a") for _ in range(size)])
+        await asyncio.sleep(0)
+    assert min(*copying, *calling) >= size

@@ -103,6 +103,20 @@ async def test_origin_filters(client: RawClient, filter: str, expected: set[str]
     assert leafs(reply) == expected
 
 
+async def test_an_xpath_filter_has_the_functions_of_yang(client: RawClient) -> None:
+    """ietf-netconf-nmda: the core functions and those of RFC 7950 section 10."""
+    for datastore in ("running", "operational"):
+        matching = "//hcm:server/hcm:domain[re-match(., '%s')]"
+        for pattern, expected in (("[a-z]+\\.example", {"domain"}), ("[a-z]+", set())):
+            request = get_data(datastore, f"<xpath-filter>{matching % pattern}</xpath-filter>")
+            assert leafs(await client.rpc(request)) == expected
+    local = "//ncm:session[derived-from-or-self(ncm:transport, 'hcm:local')]/ncm:username"
+    reply = await client.rpc(get_data("operational", f"<xpath-filter>{local}</xpath-filter>"))
+    assert len(list(reply.iter(f"{{{xml.MONITORING}}}username"))) == 1
+    wrong = get_data("operational", "<xpath-filter>//hcm:server[re-match(hcm:domain, '(')]</xpath-filter>")
+    assert tag(await client.rpc(wrong)) == "invalid-value"
+
+
 async def test_origin_filters_leave_state_alone_and_go_together(client: RawClient) -> None:
     reply = await client.rpc(get_data("operational", "<origin-filter>or:learned</origin-filter>"))
     assert leafs(reply) == {"domain", "state"}

@@ -242,7 +242,11 @@ def essence(world: World) -> tuple[object, ...]:
     status = world.settle().machine.status(world.instant)
     used = world.used
     subconnections = sorted(
-        {(s.service, s.state.value) for s in status.subconnections if s.state.value not in ("closed", "failed")}
+        {
+            (s.service, s.state.value)
+            for s in (*status.subconnections, *status.unoffered())
+            if s.state.value not in ("closed", "failed")
+        }
     )
     return (
         world.machine.settings,

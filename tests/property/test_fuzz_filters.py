@@ -85,7 +85,14 @@ def test_an_expression_on_a_tree_of_any_shape_ends(expression: str, tree: etree.
         return
 
 
-@given(damaged([b"/hcm:cloud-management/hcm:server", b"//hcm:port[. = '1001'] | //sys:name", b"count(//*[1])"]))
+CALLS = (
+    b"//hcm:server[re-match(hcm:domain, '[a-z]{1,8}\\.(ex.*)+')]",
+    b"//hcm:port[current()//hcm:port = .] | deref(//sys:name)/..",
+    b"//*[derived-from-or-self(., 'hcm:local') or bit-is-set(., 'x') or enum-value(.) > 1]",
+)
+
+
+@given(damaged([b"/hcm:cloud-management/hcm:server", b"//hcm:port[. = '1001'] | //sys:name", b"count(//*[1])", *CALLS]))
 def test_a_damaged_expression_chooses_or_is_refused(octets: bytes) -> None:
     check_expression(octets.decode("utf-8", "replace"))
 

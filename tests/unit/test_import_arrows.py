@@ -66,7 +66,7 @@ EVERYTHING is everything but the command line, which nothing imports but `__main
 """
 
 LIBRARIES: Mapping[str, frozenset[str]] = {
-    "yangson": frozenset({f"headstay.datastore.{name}" for name in ("model", "leaf_types", "constraints")}),
+    "yangson": frozenset({f"headstay.datastore.{name}" for name in ("model", "leaf_types", "constraints", "patterns")}),
     "xmltodict": frozenset({"headstay.cli"}),
     "sqlalchemy": frozenset({"headstay.cloud"}),
     "aiohttp": frozenset({"headstay.cloud"}),

@@ -1,18 +1,20 @@
 """Values of leafs: from the text in a message to the canonical form, to JSON and to the YANG library's own value.
 
-With `model` and `constraints`, one of the importers of the YANG library (yangson). Knows its traps of values: it reads
-`1_000`, ` 1` and 1.005 with two fraction digits without complaint, so `values` looks at every text first; its messages
-quote the value, which may be a secret, so the messages here are our own.
+With `model`, `constraints` and `patterns`, one of the importers of the YANG library (yangson). Knows its traps of
+values: it reads `1_000`, ` 1` and 1.005 with two fraction digits without complaint, so `values` looks at every text
+first; its messages quote the value, which may be a secret, so the messages here are our own.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from yangson import datatype as yang
+from yangson import xpathast
+from yangson.enumerations import Axis
 
 from headstay.datastore import standard_types, values
 from headstay.datastore.schema import Canonical
@@ -77,6 +79,69 @@ class LeafType:
     def json(self, text: str) -> Any:
         """Return the RFC 7951 JSON value for a canonical text."""
         return self._type.to_raw(self._library_value(self._type, text))
+
+    # what XPath functions ask (RFC 7950 section 10); a text has these prefixes in scope
+
+    def names_identity(
+        self, text: str, prefixes: Mapping[str | None, str], base: tuple[str, str], *, itself: bool
+    ) -> bool:
+        """Return whether a text is an identity derived from `base`, a name and a module, or, if `itself`, that one."""
+        kind = self._member(self._type, text, prefixes)
+        if not isinstance(kind, yang.IdentityrefType):
+            return False
+        identity = self._library_value(kind, self._canonical(kind, text, prefixes).text)
+        return (itself and identity == base) or bool(kind.sctx.schema_data.is_derived_from(identity, base))
+
+    def enum_value(self, text: str, prefixes: Mapping[str | None, str]) -> int | None:
+        """Return the number of an enumeration's name; None where a text is none."""
+        kind = self._member(self._type, text, prefixes)
+        return kind.enum[text] if isinstance(kind, yang.EnumerationType) else None
+
+    def has_bit(self, text: str, prefixes: Mapping[str | None, str], bit: str) -> bool:
+        """Return whether a text is of type bits and has this one set."""
+        kind = self._member(self._type, text, prefixes)
+        return isinstance(kind, yang.BitsType) and bit in text.split()
+
+    @property
+    def is_instance_identifier(self) -> bool:
+        """Whether a value is the path of an instance."""
+        return isinstance(self._type, yang.InstanceIdentifierType)
+
+    @property
+    def leafref(self) -> Sequence[str]:
+        """The steps from a leaf to what it refers to: `/`, `..`, and tags, without a namespace for the leaf's own.
+
+        None of them where it does not refer to a leaf. Predicates are left out: the models have none there.
+        """
+        return tuple(self._steps(self._type.path)) if isinstance(self._type, yang.LeafrefType) else ()
+
+    def _steps(self, path: Any) -> Iterator[str]:
+        match path:
+            case xpathast.LocationPath():
+                yield from self._steps(path.left)
+                yield from self._steps(path.right)
+            case xpathast.Root():
+                yield "/"
+            case xpathast.Step(axis=Axis.parent):
+                yield ".."
+            case xpathast.Step():
+                name, module = path.qname
+                prefix = self._names.prefix_of_name(module) if module else None
+                yield f"{{{self._names.namespace_of_prefix[prefix]}}}{name}" if prefix else name
+
+    def _member(self, kind: Any, text: str, prefixes: Mapping[str | None, str]) -> Any:
+        """Return the built-in type that a text is a value of; None if it is none of this one."""
+        match kind:
+            case yang.UnionType():
+                found = (self._member(member, text, prefixes) for member in kind.types)
+                return next((member for member in found if member is not None), None)
+            case yang.LeafrefType():
+                return self._member(kind.ref_type, text, prefixes)
+        try:
+            self._canonical(kind, text, prefixes)
+        except NotAValue:
+            return None
+        return kind
 
     def _canonical(self, kind: Any, text: str, prefixes: Mapping[str | None, str]) -> Canonical:
         match kind:

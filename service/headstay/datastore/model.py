@@ -1,8 +1,8 @@
 """The YANG model: loads the modules, builds the plain schema, validates whole trees.
 
-With `leaf_types` and `constraints`, one of the importers of the YANG library (yangson). Knows its traps of trees: a
-leaf that stands twice passes unseen, so it is refused here; defaults count in `must` (RFC 7950 section 6.4.1) only when
-they are added first.
+With `leaf_types`, `constraints` and `patterns`, one of the importers of the YANG library (yangson). Knows its traps of
+trees: a leaf that stands twice passes unseen, so it is refused here; defaults count in `must` (RFC 7950 section 6.4.1)
+only when they are added first.
 """
 
 from __future__ import annotations
@@ -105,6 +105,10 @@ class Model:
     def rpc(self, tag: str) -> SchemaNode:
         """Return the input of one of the operations, as the modules define it. Raises KeyError."""
         return self._rpcs[tag]
+
+    def leaf_type(self, node: SchemaNode) -> LeafType:
+        """Return the type of a leaf or leaf-list. Raises KeyError for any other node."""
+        return self._types[node]
 
     def empty(self) -> etree._Element:
         """Return a tree without any data."""

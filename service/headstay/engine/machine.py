@@ -93,6 +93,7 @@ class Machine:
             link.picture.status(link.settings, link.reports.account, now),
             link.failover.statuses(now, link.resume_at, link.switchback.upcoming()),
             link.subconnections.statuses(),
+            link.subconnections.unoffered(),
         )
 
 

@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -200,7 +201,7 @@ class Engine:
             else s
             for s in status.subconnections
         ]
-        return Status(status.connection, status.servers, tuple(shown))
+        return replace(status, subconnections=tuple(shown))
 
     async def stop(self) -> None:
         """Close the connection properly, within CLOSE_WITHIN seconds, and end `run()`."""

@@ -5,7 +5,8 @@ Times are seconds since the epoch, UTC. Holds no secret: URLs stand without thei
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from headstay.engine.reasons import (
     DeviceState,
@@ -92,8 +93,13 @@ class SubconnectionStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """All of it, at one instant."""
+    """All of it, at one instant. Few values, however many services are configured."""
 
     connection: ConnectionStatus
     servers: tuple[ServerStatus, ...] = ()
     subconnections: tuple[SubconnectionStatus, ...] = ()
+    """Those that the cloud has offered."""
+    unoffered: Callable[[], tuple[SubconnectionStatus, ...]] = field(default=tuple, compare=False)
+    """Makes the entries of the configured services that there can be no subconnection of: as many as there are
+    services, so it is best called in a thread. It may be called in any.
+    """

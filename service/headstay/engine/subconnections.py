@@ -8,6 +8,8 @@ of it is kept, and a service that is enabled again waits for a new one.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -87,7 +89,7 @@ class Subconnections:
     """All of them. Each method returns the effects of what it was told."""
 
     def __init__(self, configured: tuple[Service, ...]) -> None:
-        self._configured = configured
+        self._take(configured)
         self._live: dict[str, _Subconnection] = {}  # by instance
         self._ended: dict[str, _Subconnection] = {}  # by service: the last that ended, or could not begin
         self._telling = RateLimit(1 / TOLD_EVERY, MOST_TOLD)
@@ -103,16 +105,15 @@ class Subconnections:
 
     def registering(self) -> tuple[str, ...]:
         """Return the services to name at registration; `news` goes on from there."""
-        self._named = enabled_services(self._configured)
+        self._named = self._enabled
         return self._named
 
     def news(self) -> list[Effect]:
         """Tell the cloud which services are enabled, if it was told otherwise. The main connection must stand."""
-        enabled = enabled_services(self._configured)
-        if enabled == self._named:
+        if self._enabled == self._named:
             return []
-        self._named = enabled
-        return [SendMessage(Services(enabled))]
+        self._named = self._enabled
+        return [SendMessage(Services(self._enabled))]
 
     def offered(self, attempt: int, offer: Open, now: Instant) -> list[Effect]:
         """The cloud offers a subconnection. An instance that is live already is left as it is."""
@@ -169,7 +170,8 @@ class Subconnections:
 
         What is enabled now is opened once the cloud, told by `news`, offers it.
         """
-        old, self._configured = self._configured, configured
+        old = self._configured
+        self._take(configured)
         effects: list[Effect] = []
         for live in list(self._live.values()):
             if self._state_of(live.service) is SubconnectionState.DISABLED:
@@ -200,24 +202,27 @@ class Subconnections:
         return effects
 
     def statuses(self) -> tuple[SubconnectionStatus, ...]:
-        """Return all that is worth showing: live ones, the last ended of each service, services that cannot be."""
+        """Return what the cloud has offered, as far as it is worth showing: live ones, the last ended of each service.
+
+        With as many services as can be configured, this takes no longer than with one.
+        """
         shown = [live.status() for live in self._live.values()]
         for ended in self._ended.values():
             state = self._state_of(ended.service)
             shown.append(replace(ended.status(), state=ended.state if state is SubconnectionState.OPENING else state))
-        named = {status.service for status in shown}
-        for service in self._configured:
-            state = self._state_of(service.name)
-            if service.name not in named and state is not SubconnectionState.OPENING:
-                shown.append(SubconnectionStatus(service=service.name, instance=NO_INSTANCE, state=state))
         return tuple(shown)
 
+    def unoffered(self) -> Callable[[], tuple[SubconnectionStatus, ...]]:
+        """Return what makes the statuses of the services that cannot be and that the cloud has not offered either."""
+        offered = frozenset(each.service for each in (*self._live.values(), *self._ended.values()))
+        return functools.partial(_unoffered, self._configured, self._enabled, offered)
+
     def _state_of(self, service: str) -> SubconnectionState:
-        if service not in SERVICES:
-            return SubconnectionState.UNSUPPORTED
-        return (
-            SubconnectionState.OPENING if service in enabled_services(self._configured) else SubconnectionState.DISABLED
-        )
+        return _state_of(service, self._enabled)
+
+    def _take(self, configured: tuple[Service, ...]) -> None:
+        self._configured = configured
+        self._enabled = enabled_services(configured)
 
     def _open(self, opening: _Subconnection, now: Instant) -> list[Effect]:
         opening.told = self._telling.admits(now.monotonic)
@@ -250,3 +255,22 @@ class Subconnections:
         while len(self._ended) >= MOST_REMEMBERED:
             del self._ended[next(iter(self._ended))]
         self._ended[ended.service] = ended
+
+
+def _state_of(service: str, enabled: Collection[str]) -> SubconnectionState:
+    """Return how a service that has no live subconnection is shown; OPENING: it waits to be offered."""
+    if service not in SERVICES:
+        return SubconnectionState.UNSUPPORTED
+    return SubconnectionState.OPENING if service in enabled else SubconnectionState.DISABLED
+
+
+def _unoffered(
+    configured: tuple[Service, ...], enabled: Collection[str], offered: Collection[str]
+) -> tuple[SubconnectionStatus, ...]:
+    names = (service.name for service in configured if service.name not in offered)
+    states = {name: _state_of(name, enabled) for name in names}
+    return tuple(
+        SubconnectionStatus(service=name, instance=NO_INSTANCE, state=state)
+        for name, state in states.items()
+        if state is not SubconnectionState.OPENING
+    )

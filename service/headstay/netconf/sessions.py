@@ -9,7 +9,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from lxml import etree
@@ -195,19 +195,27 @@ class Sessions:
         await asyncio.gather(*(connection.ended.wait() for connection in connections))
         self._trimmer.stop()
 
-    def netconf_state(self) -> etree._Element:
-        """Return a tree that holds ietf-netconf-monitoring's netconf-state."""
+    def netconf_state(self) -> Callable[[], etree._Element]:
+        """Take down ietf-netconf-monitoring's netconf-state, and return what makes a tree of it, in any thread."""
         counters = Counters()
         counters.add(self._past)
         for live in self._live.values():
             counters.add(live.connection.session.counters)
-        server = ServerState(self._capabilities, self._states(), self._started, self._statistics, counters)
-        return netconf_state(self._service.datastores, server)
+        datastores = self._service.datastores
+        server = ServerState(
+            self._capabilities,
+            tuple(self._states()),
+            self._started,
+            replace(self._statistics),
+            counters,
+            dict(datastores.locks()),
+        )
+        return functools.partial(netconf_state, datastores.names, datastores.model, server)
 
     def _states(self) -> Iterator[SessionState]:
         for session_id, live in self._live.items():
             peer, counters = live.peer, live.connection.session.counters
-            yield SessionState(session_id, peer.transport, peer.user, peer.host, live.login_time, counters)
+            yield SessionState(session_id, peer.transport, peer.user, peer.host, live.login_time, replace(counters))
 
     def _next_id(self) -> int:
         # RFC 6241 section 8.1 and the model: 1 to 2^32-1, and no two sessions that are alive have the same.

@@ -2,7 +2,8 @@
 
 lxml evaluates; this file makes that safe and right. The accessible tree has its top-level nodes right below the root,
 where our trees have an element `data` in between, so absolute paths are led through it. Prefixes that the client did
-not declare are those of the model. An expression that could take too long is refused before it runs.
+not declare are those of the model. YANG's own functions are there (`xpath_functions`). An expression that could take
+too long is refused before it runs, or ended when its functions have done too much.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from itertools import zip_longest
 from lxml import etree
 
 from headstay.datastore.model import Model
-from headstay.errors import ErrorType, ResourceDenied
+from headstay.errors import ErrorType, NetconfError, ResourceDenied
 from headstay.netconf.limits import Limits
 from headstay.netconf.selection import Selection
 from headstay.netconf.xpath_cost import Size, affordable, size
+from headstay.netconf.xpath_functions import Functions, prepared
 from headstay.netconf.xpath_tokens import Token, invalid, split, tokens
 
 
@@ -30,6 +32,7 @@ def select(
     """
     whole = _tokens(expression, limits.xpath_characters)
     namespaces = _namespaces(whole, prefixes, model)
+    functions = Functions(model, prefixes, limits.xpath_work)
     # The paths of a union are evaluated one by one: libxml2 takes quadratic time to unite node-sets.
     paths = split(whole, "|")
     measured = size(tree)
@@ -38,7 +41,7 @@ def select(
     selection = Selection()
     selected = 0
     for path in paths:
-        nodes = _evaluated(path, namespaces, tree)
+        nodes = _evaluated(path, namespaces, functions, tree)
         selected += len(nodes)
         if selected > 2 * measured.nodes + limits.xpath_repeated_nodes:
             raise _too_much("the paths of the XPath expression select the same nodes too often")
@@ -59,16 +62,18 @@ def condition(
     namespaces = _namespaces(whole, prefixes, model)
     if not affordable([whole], largest, limits.subscription_xpath_work):
         raise _too_much("the XPath expression asks for too much work")
+    functions = Functions(model, prefixes, limits.subscription_xpath_work)
     try:
-        evaluate = etree.XPath(_below_data(whole), namespaces=namespaces, regexp=False)
+        evaluate = _compiled(whole, namespaces, functions)
         evaluate(model.empty())  # what is wrong with functions and variables shows only now
     except etree.XPathError as error:
         raise invalid(f"the XPath expression cannot be evaluated: {error}") from None
 
     def is_true(tree: etree._Element) -> bool:
+        functions.renew()
         try:
             result = evaluate(tree)
-        except etree.XPathError:
+        except (etree.XPathError, NetconfError):
             return False
         return bool(result) and result == result  # NaN is not true
 
@@ -78,13 +83,21 @@ def condition(
 def _tokens(expression: str, longest: int) -> list[Token]:
     if len(expression) > longest:
         raise _too_much(f"an XPath expression has at most {longest} characters")
-    return list(tokens(expression))
+    return prepared(list(tokens(expression)))
 
 
-def _evaluated(path: Sequence[Token], namespaces: dict[str, str], tree: etree._Element) -> Sequence[object]:
+def _compiled(path: Sequence[Token], namespaces: dict[str, str], functions: Functions) -> etree.XPath:
     try:
-        evaluate = etree.XPath(_below_data(path), namespaces=namespaces, regexp=False)
-        result = evaluate(tree)
+        return etree.XPath(_below_data(path), namespaces=namespaces, extensions=functions.extensions, regexp=False)
+    except ValueError:
+        raise invalid("not an XPath expression: it has characters that XML has not") from None
+
+
+def _evaluated(
+    path: Sequence[Token], namespaces: dict[str, str], functions: Functions, tree: etree._Element
+) -> Sequence[object]:
+    try:
+        result = _compiled(path, namespaces, functions)(tree)
     except etree.XPathError as error:
         raise invalid(f"the XPath expression cannot be evaluated: {error}") from None
     if not isinstance(result, list):

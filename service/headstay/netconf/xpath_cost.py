@@ -41,6 +41,12 @@ _MERGED = 128
 sort a node-set takes as much."""
 
 
+_OF_NODES = frozenset(("derived-from", "derived-from-or-self"))
+"""Functions that are not libxml2's and take many nodes. What they do with them they count themselves."""
+_HANDED_OVER = 8
+"""A node that is handed to one of them costs as much as so many visited."""
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
     """How large a tree is."""
@@ -124,7 +130,9 @@ class _Estimate:
         token, following = self._tokens[index], self._text_at(index + 1)
         if (token.text == "//" and token.kind == "symbol") or (token.text in _DESCENDANTS and following == "::"):
             return 1 if level.disjoint else DEEPEST
-        if token.kind == "root" or token.text == "..":
+        if self._is_step_from_deref(index):
+            return 1
+        if token.kind == "root" or token.text == ".." or self._function_ended(index) == "deref":
             return self._nodes if in_predicate else 1
         if token.kind != "name":
             return 1
@@ -160,7 +168,8 @@ class _Estimate:
             return self._work_of_function(index)
         if token.kind in ("name", "root") or token.text in (".", "..", "*", "//"):
             return self._nodes + self._work_of_merging(index)
-        return 0
+        # Here it is known how often the arguments have been evaluated.
+        return self._nodes * _HANDED_OVER if self._function_ended(index) in _OF_NODES else 0
 
     def _work_of_operator(self, index: int) -> int:
         operator = self._tokens[index].text
@@ -206,7 +215,9 @@ class _Estimate:
         """Return what it costs to find what several nodes lead to alike; the steps to children never do."""
         token = self._tokens[index]
         is_axis = self._text_at(index + 1) == "::" and (token.text == "parent" or token.text in _DESCENDANTS)
-        if token.text == ".." or is_axis:
+        if self._is_step_from_deref(index):
+            from_many = False
+        elif token.text == ".." or is_axis:
             from_many = index > 0 and self._tokens[index - 1].continues
         elif token.text == "//" and token.kind == "symbol":
             from_many = self._text_at(index - 1) != "." or (index > 1 and self._tokens[index - 2].continues)
@@ -247,7 +258,17 @@ class _Estimate:
         if not (0 <= index < len(self._tokens) and self._text_at(index + 1) == "("):
             return False
         token = self._tokens[index]
-        return token.kind == "name" and token.text not in _NODE_TYPES and token.text != "id"
+        return token.kind == "name" and token.text not in {*_NODE_TYPES, "id", "deref"}
+
+    def _is_step_from_deref(self, index: int) -> bool:
+        """Whether here stands `..` right after a deref, which has multiplied what follows and counts what it finds."""
+        return self._text_at(index) == ".." and self._function_ended(index - 2) == "deref"
+
+    def _function_ended(self, index: int) -> str | None:
+        """Return the name of the function whose last parenthesis stands here."""
+        if self._text_at(index) != ")" or index not in self._partners:
+            return None
+        return self._text_at(self._partners[index] - 1)
 
     def _text_at(self, index: int) -> str:
         return self._tokens[index].text if 0 <= index < len(self._tokens) else ""

@@ -79,6 +79,17 @@ def split(expression: Sequence[Token], separator: str) -> list[list[Token]]:
     return parts
 
 
+def closing(expression: Sequence[Token], opening: int) -> int | None:
+    """Return where the parenthesis ends that opens here; None where none does, or it has no end."""
+    depth = 0
+    for index in range(opening, len(expression)):
+        if expression[index].kind == "symbol":
+            depth += (expression[index].text in ("(", "[")) - (expression[index].text in (")", "]"))
+        if depth == 0:
+            return index if expression[opening].text == "(" and expression[index].text == ")" else None
+    return None
+
+
 def invalid(message: str) -> InvalidValue:
     """Return the error for an expression that is wrong."""
     return InvalidValue(message, type=ErrorType.PROTOCOL)

@@ -106,7 +106,8 @@ def test_no_ticket_is_kept() -> None:
 
 def test_configured_services_that_cannot_be_are_shown() -> None:
     subconnections = Subconnections((*OFF, Service("novelty")))
-    assert [(s.service, s.instance, s.state) for s in subconnections.statuses()] == [
+    assert subconnections.statuses() == ()
+    assert [(s.service, s.instance, s.state) for s in subconnections.unoffered()()] == [
         ("telemetry", "-", SubconnectionState.DISABLED),
         ("novelty", "-", SubconnectionState.UNSUPPORTED),
     ]
@@ -139,7 +140,8 @@ def test_unsupported_services_go_with_the_main_connection_that_asked_for_them() 
     subconnections.offered(1, offer("9"), NOW)
     subconnections.ended("9", "it broke")
     subconnections.main_connection_ended()
-    assert [(s.service, s.instance, s.state.value) for s in subconnections.statuses()] == [
+    shown = (*subconnections.statuses(), *subconnections.unoffered()())
+    assert [(s.service, s.instance, s.state.value) for s in shown] == [
         ("telemetry", "9", "failed"),
         ("configured", "-", "unsupported"),
     ]

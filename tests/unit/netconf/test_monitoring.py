@@ -81,8 +81,9 @@ async def state(**changes: object) -> etree._Element:
         SessionState(7, SSH, "admin", "192.0.2.1", MOMENT, Counters(1, 2, 3, 4)),
         SessionState(8, LOCAL, "root", None, MOMENT, Counters()),
     ]
-    server = ServerState(BOTH, sessions, MOMENT, Statistics(1, 2**32 + 2, 3), Counters(5, 6, 7, 8))
-    return netconf_state(datastores, server)
+    statistics, counters = Statistics(1, 2**32 + 2, 3), Counters(5, 6, 7, 8)
+    server = ServerState(BOTH, sessions, MOMENT, statistics, counters, datastores.locks())
+    return netconf_state(datastores.names, datastores.model, server)
 
 
 def texts(parent: etree._Element | None) -> dict[str, str | None]:

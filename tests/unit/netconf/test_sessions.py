@@ -35,7 +35,7 @@ class Server:
         return connection
 
     def counted(self) -> dict[str, int]:
-        [statistics] = self.sessions.netconf_state().iter(f"{{{xml.MONITORING}}}statistics")
+        [statistics] = self.sessions.netconf_state()().iter(f"{{{xml.MONITORING}}}statistics")
         return {xml.local_name(leaf): int(leaf.text or "") for leaf in statistics[1:] if leaf.text != "0"}
 
 
@@ -132,7 +132,7 @@ async def test_two_sessions_that_kill_each_other_at_once_both_end() -> None:
     await settle()
     assert first.ended.is_set()
     assert second.ended.is_set()
-    assert len(list(server.sessions.netconf_state().iter(f"{{{xml.MONITORING}}}session"))) == 0
+    assert len(list(server.sessions.netconf_state()().iter(f"{{{xml.MONITORING}}}session"))) == 0
 
 
 async def test_the_killer_hears_of_it_only_when_the_locks_are_released() -> None:
@@ -159,7 +159,7 @@ async def test_the_killer_hears_of_it_only_when_a_confirmed_commit_is_undone() -
 async def test_what_past_sessions_counted_stays_in_the_total() -> None:
     server = Server()
     first, second, third = server.open(), server.open(), server.open()
-    first.received(rpc("<get/>") + frame(b"<a/>", Framing.CHUNKED))
+    first.received(rpc("<get-config><source><running/></source></get-config>") + frame(b"<a/>", Framing.CHUNKED))
     await settle()
     before = server.counted()
     assert before == {"in-sessions": 3, "in-rpcs": 1, "in-bad-rpcs": 1, "out-rpc-errors": 1}
@@ -190,7 +190,7 @@ async def test_each_session_shows_its_own_counters() -> None:
     first, _ = server.open(), server.open()
     first.received(rpc("<get/>"))
     await settle()
-    entries: list[etree._Element] = list(server.sessions.netconf_state().iter(f"{{{xml.MONITORING}}}session"))
+    entries: list[etree._Element] = list(server.sessions.netconf_state()().iter(f"{{{xml.MONITORING}}}session"))
     assert [entry.findtext(f"{{{xml.MONITORING}}}in-rpcs") for entry in entries] == ["1", "0"]
 
 

@@ -119,6 +119,7 @@ def test_a_declared_prefix_is_the_clients() -> None:
         "//*[translate(., 'a']",
         "//*[)(]",
         "concat(",
+        "//hcm:port[. = '\x1c']",
     ],
 )
 def test_a_wrong_expression_is_an_invalid_value(expression: str) -> None:

@@ -17,8 +17,10 @@ from headstay.netconf.limits import Limits
 from headstay.netconf.messages import Reply
 from headstay.netconf.streams import Subscription
 
-StateFunction = Callable[[Requester], etree._Element]
-"""The operational data that this requester may see, as a tree of the model's form."""
+Picture = Callable[[], Sequence[etree._Element]]
+"""Operational data of one moment. Makes trees of the model's form of it, in any thread; that takes time."""
+StateFunction = Callable[[Requester], Picture]
+"""The operational data that this requester may see. Called on the event loop, so it only takes down what there is."""
 ModelRpc = Callable[[Requester, etree._Element], Awaitable[Sequence[etree._Element]]]
 """An RPC of the model's own: the requester and the RPC's element in, the output parameters out (none: <ok/>)."""
 
@@ -61,8 +63,8 @@ class SessionsInReach(Protocol):
     async def over(self, session_id: int) -> None:
         """Wait until nobody waits for a session's answers any more. Its last operation may still run."""
 
-    def netconf_state(self) -> etree._Element:
-        """Return a tree that holds ietf-netconf-monitoring's netconf-state."""
+    def netconf_state(self) -> Callable[[], etree._Element]:
+        """Take down ietf-netconf-monitoring's netconf-state, and return what makes a tree of it, in any thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,10 @@ class Context:
         """Return what comes of `work`, which takes long and is done in a thread when it is the requester's turn."""
         return await computed_in_turn(self.datastores.computing, self.requester.account, work)
 
-    def operational_state(self) -> tuple[etree._Element, ...]:
-        """Return the trees of all operational data of this moment that the requester may ask for."""
-        return self.state(self.requester), self.sessions.netconf_state(), self.datastores.state()
+    def operational_state(self) -> Picture:
+        """Take down all operational data of this moment that the requester may ask for."""
+        state, sessions, datastores = self.state(self.requester), self.sessions.netconf_state(), self.datastores.state()
+        return lambda: (*state(), sessions(), datastores)
 
 
 Operation = Callable[[Context, etree._Element], Awaitable[Reply]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -12,7 +12,7 @@ from lxml import etree
 from headstay import xml
 from headstay.datastore.model import Model
 from headstay.datastore.modules import Module
-from headstay.datastore.stores import Datastores
+from headstay.datastore.stores import Lock, Name
 from headstay.errors import InvalidValue, OperationFailed
 from headstay.netconf import messages
 from headstay.netconf.messages import Reply
@@ -52,14 +52,15 @@ class SessionState:
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """What netconf-state shows besides the datastores and the model."""
+    """What netconf-state shows besides the model, at one moment: nothing in it changes any more."""
 
     capabilities: Sequence[str]
-    sessions: Iterable[SessionState]
+    sessions: Sequence[SessionState]
     started: datetime
     statistics: Statistics
     counters: Counters = field(default_factory=Counters)
     """Those of all sessions, past ones included."""
+    locks: Mapping[Name, Lock] = field(default_factory=dict)
 
 
 # get-schema ----------------------------------------------------------------------------------------------------------
@@ -101,16 +102,16 @@ def _module(model: Model, identifier: str, version: str | None) -> Module:
 # netconf-state -------------------------------------------------------------------------------------------------------
 
 
-def netconf_state(datastores: Datastores, server: ServerState) -> etree._Element:
-    """Return a tree that holds netconf-state (section 2.1)."""
-    tree = datastores.model.empty()
+def netconf_state(names: Iterable[Name], model: Model, server: ServerState) -> etree._Element:
+    """Return a tree that holds netconf-state (section 2.1). It may be made in any thread."""
+    tree = model.empty()
     # The prefix is declared at the top and every element bears it, so that values may use it wherever they are copied.
     state = etree.SubElement(tree, _tag("netconf-state"), nsmap={"ncm": xml.MONITORING})
     listed = _container(state, "capabilities")
     for capability in server.capabilities:
         _leaf(listed, "capability", capability)
-    _add_datastores(_container(state, "datastores"), datastores)
-    _add_schemas(_container(state, "schemas"), datastores.model.modules)
+    _add_datastores(_container(state, "datastores"), names, server.locks)
+    _add_schemas(_container(state, "schemas"), model.modules)
     sessions = _container(state, "sessions")
     for session in server.sessions:
         _add_session(sessions, session)
@@ -118,9 +119,8 @@ def netconf_state(datastores: Datastores, server: ServerState) -> etree._Element
     return tree
 
 
-def _add_datastores(parent: etree._Element, datastores: Datastores) -> None:
-    locks = datastores.locks()
-    for name in datastores.names:
+def _add_datastores(parent: etree._Element, names: Iterable[Name], locks: Mapping[Name, Lock]) -> None:
+    for name in names:
         datastore = _container(parent, "datastore")
         _leaf(datastore, "name", name.value)
         if (lock := locks.get(name)) is not None:

@@ -95,9 +95,9 @@ def _shown(context: Context, parameters: Parameters, source: Datastore) -> Calla
     stores, requester = context.datastores, context.requester
     view = stores.view(requester)
     if source is Derived.OPERATIONAL:
-        states = context.operational_state()
+        states, learned = context.operational_state(), context.learned()
         operational_mode = with_defaults.requested(parameters, DefaultsMode.REPORT_ALL)
-        return functools.partial(view.operational, context.learned(), *states, mode=operational_mode)
+        return lambda: view.operational(learned, *states(), mode=operational_mode)
     name = Name.RUNNING if source is Derived.INTENDED else source
     assert isinstance(name, Name)  # noqa: S101 -- the other derived one was dealt with above
     return functools.partial(view.config, stores.read(name), with_defaults.requested(parameters))

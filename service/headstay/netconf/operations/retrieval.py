@@ -22,8 +22,8 @@ async def get(context: Context, operation: etree._Element) -> Reply:
     parameters = Parameters(operation, ("filter",), augmented=with_defaults.PARAMETER)
     mode, states = with_defaults.requested(parameters), context.operational_state()
     view = context.datastores.view(context.requester)
-    small = is_small(view.running, *states)
-    return await _reply(context, parameters, lambda: view.with_state(*states, mode=mode), small=small)
+    # Never small: the modules that the state describes are more than a few.
+    return await _reply(context, parameters, lambda: view.with_state(*states(), mode=mode), small=False)
 
 
 async def get_config(context: Context, operation: etree._Element) -> Reply:
