@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lxml import etree
 
 from device_datastores import FIRST, Device
 from fakes_netconf import make_context, operation
+from headstay import xml
+from headstay.datastore import passwords
 from headstay.datastore.access import Requester, Source
 from headstay.datastore.computing import AT_ONCE
 from headstay.datastore.edit import EditOptions
@@ -160,3 +163,29 @@ async def test_large_edits_are_looked_at_in_turn_before_they_wait_for_the_datast
     await gate.until_begun(2)
     gate.open()
     await asyncio.gather(other, *flood, return_exceptions=True)
+
+
+async def test_hashing_passwords_leaves_reads_their_turns(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashing, go_on = asyncio.Semaphore(0), asyncio.Event()
+
+    async def hashed(_: str) -> str:
+        hashing.release()
+        await go_on.wait()
+        return "$6$salt$" + "a" * 86
+
+    monkeypatch.setattr(passwords, "hashed", hashed)
+    config = hcm("".join(f"<service><name>s{number}</name></service>" for number in range(300)))
+    system = etree.SubElement(config, f"{{{xml.SYSTEM}}}system")
+    user = etree.SubElement(etree.SubElement(system, f"{{{xml.SYSTEM}}}authentication"), f"{{{xml.SYSTEM}}}user")
+    etree.SubElement(user, f"{{{xml.SYSTEM}}}name").text = "kim"
+    etree.SubElement(user, f"{{{xml.SYSTEM}}}password").text = "$0$secret"
+    writers = (ADMIN, Requester("admin", 9, Source.LOCAL, recovery=True))
+    assert len({who.account for who in writers}) == AT_ONCE
+    edits = [asyncio.create_task(device.stores.edit(who, Name.CANDIDATE, config, EditOptions())) for who in writers]
+    for _ in writers:
+        await asyncio.wait_for(hashing.acquire(), 10)
+    [read] = reads(device.stores, GUESTS[0])
+    await asyncio.wait_for(read, 10)
+    assert not any(edit.done() for edit in edits)
+    go_on.set()
+    await asyncio.gather(*edits)

@@ -60,6 +60,8 @@ class LocalSession:
         """
         if (complaint := path_complaint(path)) is not None:
             raise CommandError(f"{complaint}; no daemon can be there: name it with --config or a shorter --state-dir")
+        self._path = path
+        self._given_up = False  # whether an answer did not come in time
         self._time_limit = time_limit
         self._end = monotonic() + altogether
         self._deframer = Deframer()
@@ -88,7 +90,7 @@ class LocalSession:
     ) -> None:
         # An orderly end, so that the daemon's log does not speak of a dropped session; but an impatient person at the
         # terminal must not wait until what was asked before is answered.
-        if kind is not KeyboardInterrupt:
+        if kind is not KeyboardInterrupt and not self._given_up:
             with contextlib.suppress(CommandError):
                 self.rpc(xml.element(f"{{{xml.NETCONF}}}close-session"))
         self._socket.close()
@@ -102,6 +104,11 @@ class LocalSession:
         try:
             self._send(xml.serialise(rpc))
             reply = self._receive()
+        except TimeoutError:
+            self._given_up = True
+            raise CommandError(
+                f"the daemon at {self._path} does not answer; its log may say what it is busy with"
+            ) from None
         except OSError:
             raise CommandError("the connection to the daemon broke before it answered") from None
         error = reply.find(f"{{{xml.NETCONF}}}rpc-error")

@@ -17,6 +17,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -133,14 +134,25 @@ def _next_step(error: OSError) -> str:
     return _RESTORE
 
 
-async def protected(vault: Vault, schema: SchemaNode, config: etree._Element, target: etree._Element) -> etree._Element:
+async def protected(
+    vault: Vault,
+    schema: SchemaNode,
+    config: etree._Element,
+    target: etree._Element,
+    turn: AbstractAsyncContextManager[None] | None = None,
+) -> etree._Element:
     """Return `config` with every clear secret sealed and every clear user password hashed.
 
     A clear password that `target` holds as a hash becomes that hash. Values that are not of the leaf's type stay as
     they are, for `edit` to refuse. Returns `config` itself where there is nothing to protect. Raises TooBig if it has
-    more than MOST_PASSWORDS clear passwords, each of which takes a tenth of a second.
+    more than MOST_PASSWORDS clear passwords, each of which takes a tenth of a second. A `turn` is held while `config`
+    is gone through, but not while passwords are hashed.
     """
-    return await _protected(_Protection(vault), schema, config, target)
+    protection = _Protection(vault)
+    async with turn or nullcontext():
+        result = await _sealed(protection, schema, config, target)
+    await protection.hash_passwords()
+    return result
 
 
 async def without_clear_secrets(
@@ -149,17 +161,15 @@ async def without_clear_secrets(
     """Return `config` as `protected` does, for a validation that keeps nothing: passwords are not hashed, and nothing
     that is stored is compared with them.
     """
-    return await _protected(_Protection(vault, hashing=False), schema, config, empty)
+    return await _sealed(_Protection(vault, hashing=False), schema, config, empty)
 
 
-async def _protected(
+async def _sealed(
     protection: _Protection, schema: SchemaNode, config: etree._Element, target: etree._Element
 ) -> etree._Element:
     if not await computed(lambda: _has_clear(schema, config), config):
         return config
-    result = await computed(lambda: protection.sealed(schema, config, target), config, target)
-    await protection.hash_passwords()
-    return result
+    return await computed(lambda: protection.sealed(schema, config, target), config, target)
 
 
 def _has_clear(schema: SchemaNode, config: etree._Element) -> bool:

@@ -13,8 +13,8 @@ import datetime
 import enum
 import functools
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -107,6 +107,7 @@ class Datastores:
         self.names = tuple(Name) if with_startup else (Name.RUNNING, Name.CANDIDATE)
         """The datastores that exist."""
         self._locks: dict[Name, Lock] = {}
+        self._following_up = False  # whether a commit that goes before all others waits, or is carried out
         self._revoked: set[int] = set()  # sessions whose users are no more, until their last operations have ended
         self._turn = Turns(1)
         self.computing = Turns(AT_ONCE)
@@ -156,10 +157,11 @@ class Datastores:
         """Apply an <edit-config> (RFC 6241 section 7.2). Raises NetconfError or RpcErrors; then nothing changed,
         except that with continue-on-error everything that was right took effect.
         """
-        # Before the turn: hashing passwords takes its time, and nobody shall wait for it.
         async with self._computing_of(requester, config):
             await self.access.authorize_edit(requester, self._running, config, options.default_operation)
-            config = await protected(self._parts.vault, self.model.schema, config, self.read(target))
+        # Before the turn: hashing passwords takes its time, and nobody shall wait for it.
+        computing = self._computing_of(requester, config)
+        config = await protected(self._parts.vault, self.model.schema, config, self.read(target), computing)
         async with self._turn_of(requester):
             self._free_for(requester, target)
             old = self.read(target)
@@ -193,7 +195,8 @@ class Datastores:
         if not isinstance(source, Name):
             async with self._computing_of(requester, source):
                 await self.access.authorize_edit(requester, self._running, source, "merge")
-                source = await protected(self._parts.vault, self.model.schema, source, self.read(target))
+            computing = self._computing_of(requester, source)
+            source = await protected(self._parts.vault, self.model.schema, source, self.read(target), computing)
         async with self._turn_of(requester):
             self._free_for(requester, target)
             tree = await self._source(source)
@@ -236,9 +239,11 @@ class Datastores:
 
         Raises NetconfError or RpcErrors; then nothing changed, and what was pending still is.
         """
-        # What confirms in time goes with the device's own roll-back, or it would be overtaken by that.
-        in_time = self._confirming.procedure.followed_by(requester, request)
-        async with self._turn_of(requester, first=in_time):
+        with self._precedence(requester, request) as first:
+            await self._commit(requester, request, first=first)
+
+    async def _commit(self, requester: Requester, request: CommitRequest, *, first: bool) -> None:
+        async with self._turn_of(requester, first=first):
             self._unlocked_for(requester, Name.RUNNING)
             self._unlocked_for(requester, Name.CANDIDATE)
             if self._candidate is not None:
@@ -322,6 +327,20 @@ class Datastores:
 
     def _computing_of(self, requester: Requester, config: etree._Element) -> AbstractAsyncContextManager[None]:
         return nullcontext() if is_small(config) else self.computing.of(requester.account)
+
+    @contextmanager
+    def _precedence(self, requester: Requester, request: CommitRequest) -> Iterator[bool]:
+        """Say whether a commit goes before all others who wait.
+
+        What confirms in time goes with the device's own roll-back, or it would be overtaken by that. One at a time:
+        sessions that go on confirming must not keep everybody else waiting.
+        """
+        first = not self._following_up and self._confirming.procedure.followed_by(requester, request)
+        self._following_up |= first
+        try:
+            yield first
+        finally:
+            self._following_up &= not first
 
     # within the turn
 

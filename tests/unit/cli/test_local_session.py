@@ -136,7 +136,26 @@ def test_answers_that_take_too_long_altogether(tmp_path: Path, clock: Clock) -> 
         gave_up.append(gives_up(connection))
 
     get = xml.element(f"{{{xml.NETCONF}}}get")
-    too_late = pytest.raises(CommandError, match="before it answered")
+    too_late = pytest.raises(CommandError, match=r"the daemon at .*netconf\.sock does not answer")
     with daemon(path, answer), LocalSession(path, 60, altogether=3) as session, too_late:
         session.rpc(get)
     assert gave_up == [True]
+
+
+def test_whoever_gave_up_does_not_wait_for_the_end_of_the_session(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "netconf.sock"
+    heard = bytearray()
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(HELLO)
+        connection.recv(65536)
+        clock.now += 61
+        connection.sendall(b"\n#1\n<")
+        connection.settimeout(5)
+        while octets := connection.recv(65536):
+            heard.extend(octets)
+
+    with daemon(path, answer), LocalSession(path, 60) as session, pytest.raises(CommandError):
+        session.rpc(xml.element(f"{{{xml.NETCONF}}}get"))
+    assert heard == b""

@@ -14,6 +14,8 @@ import pytest
 
 from device_datastores import FIRST, ONE, TWO, Device, interval
 from headstay.datastore import confirming
+from headstay.datastore.access import Requester, Source
+from headstay.datastore.confirmed import CommitRequest
 from headstay.datastore.edit import EditOptions
 from headstay.datastore.events import ConfigChange, ConfirmedCommit, ConfirmEvent
 from headstay.datastore.stores import Name
@@ -433,6 +435,23 @@ async def test_a_pending_one_found_at_start_has_its_timer(device: Device) -> Non
     assert device.stores._confirming._timer is not None
     await device.stores.stop()
     assert device.stores._confirming._timer is None
+
+
+async def test_sessions_that_go_on_confirming_do_not_keep_others_waiting(device: Device) -> None:
+    await device.try_out(30, persist="p")
+    done: list[str] = []
+
+    async def confirms(who: Requester) -> None:
+        for _ in range(20):
+            await device.stores.commit(who, CommitRequest(confirmed=True, persist_id="p"))
+            done.append("confirmed")
+
+    async def discards() -> None:
+        await device.stores.discard(Requester("kim", 9, Source.DIRECT))
+        done.append("discarded")
+
+    await asyncio.gather(confirms(ONE), confirms(TWO), confirms(Requester("lou", 3, Source.DIRECT)), discards())
+    assert done.index("discarded") < 6
 
 
 async def test_what_is_confirmed_in_time_but_behind_others_in_the_turn_counts(device: Device) -> None:
