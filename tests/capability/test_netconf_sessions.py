@@ -31,8 +31,9 @@ from headstay import xml
 from headstay.backend.rpcs import ABANDONED, Rpcs
 from headstay.datastore.access import Requester
 from headstay.errors import StartupError
+from headstay.netconf.crowding import origin
 from headstay.netconf.login_delay import LoginDelay
-from headstay.netconf.ssh import Address, _origin
+from headstay.netconf.ssh import Address
 
 LOCK = "<lock><target><running/></target></lock>"
 GET_CONFIG = "<get-config><source><running/></source></get-config>"
@@ -296,7 +297,7 @@ async def test_strangers_from_one_address_do_not_keep_others_out(tmp_path: Path)
     ],
 )
 def test_what_counts_as_one_address(one: str, other: str, alike: bool) -> None:
-    assert (_origin(one) == _origin(other)) is alike
+    assert (origin(one) == origin(other)) is alike
 
 
 async def test_one_user_does_not_keep_others_out(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import functools
 import logging
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from lxml import etree
 
@@ -47,6 +47,10 @@ from headstay.netconf.session import (
 
 CLOSE_GRACE = 5.0
 """Seconds for a closed transport to send what it still has; then it is cut."""
+
+_Outcome = Reply | NetconfError | RpcErrors
+"""What becomes of an rpc that was executed."""
+_OUTCOMES: Final = (Reply, NetconfError, RpcErrors)
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +93,7 @@ class Connection:
         self,
         session: Session,
         channel: Channel,
-        execute: Callable[[etree._Element], Awaitable[Reply]],
+        execute: Callable[[etree._Element], Reply | Awaitable[Reply]],
         ended: Callable[[Connection], None],
         regulated: Callable[[bool], None] = lambda _: None,
         *,
@@ -156,7 +160,10 @@ class Connection:
 
     def received(self, octets: bytes) -> None:
         """Take in what the client sent."""
-        self._handle(Octets(octets))
+        outcome = self._carry_out(Octets(octets), at_once=True)
+        if outcome is not None:
+            self._replied(outcome)
+        self._settle()
 
     def peer_closed(self) -> None:
         """Note that the client will send nothing more."""
@@ -188,20 +195,28 @@ class Connection:
     # the session
 
     def _handle(self, input: Input) -> None:
+        self._carry_out(input)
+        self._settle()
+
+    def _carry_out(self, input: Input, *, at_once: bool = False) -> _Outcome | None:
+        """Return the outcome of an rpc if it was to be executed at once, and needed nothing to be waited for."""
         for effect in self.session.handle(input, self._loop.time()):
             match effect:
                 case Send(octets):
                     self._channel.write(octets)
+                case Execute(rpc):
+                    return self._begin(rpc, at_once=at_once)  # nothing ever comes after it
                 case Reserve():
                     self._reservation = self._loop.create_task(self._reserve())
                 case Release():
                     self._release()
                 case Parse():
                     self._operation = self._loop.create_task(self._parse(effect))
-                case Execute(rpc):
-                    self._operation = self._loop.create_task(self._perform(rpc))
                 case CloseTransport(reason):
                     self._close(reason)
+        return None
+
+    def _settle(self) -> None:
         if not self.closing.is_set():
             self._set_timer()
             # Last, because it may hand over waiting octets at once.
@@ -234,26 +249,54 @@ class Connection:
             _log.exception("session %d: a message could not be parsed", self.session.session_id)
             return Unreadable(messages.reply_opening(None), OperationFailed("internal error"))
 
-    async def _perform(self, rpc: Rpc) -> None:
-        outcome = await self._outcome(rpc)
+    def _begin(self, rpc: Rpc, *, at_once: bool) -> _Outcome | None:
+        # An rpc that waited behind another one has a turn like everybody's.
+        if at_once and self._writable.is_set():
+            outcome = self._outcome(rpc)
+            if isinstance(outcome, _OUTCOMES):
+                return outcome
+            self._operation = self._loop.create_task(self._perform(rpc, outcome))
+        else:
+            self._operation = self._loop.create_task(self._perform(rpc))
+        return None
+
+    async def _perform(self, rpc: Rpc, begun: Awaitable[Reply] | None = None) -> None:
+        outcome = self._outcome(rpc) if begun is None else begun
+        if not isinstance(outcome, _OUTCOMES):
+            outcome = await self._awaited(rpc, outcome)
         await self._writable.wait()
         self._operation = None
-        self._handle(Replied(outcome))
+        self._replied(outcome)
+        self._settle()
         if self.closing.is_set():
             self._end()
-        elif isinstance(outcome, Reply) and outcome.then is not None:
+
+    def _replied(self, outcome: _Outcome) -> None:
+        self._carry_out(Replied(outcome))
+        if isinstance(outcome, Reply) and outcome.then is not None and not self.closing.is_set():
             outcome.then()
 
-    async def _outcome(self, rpc: Rpc) -> Reply | NetconfError | RpcErrors:
-        """The boundary: whatever goes wrong in an operation becomes an answer here."""
+    # the boundary: whatever goes wrong in an operation becomes an answer here
+
+    def _outcome(self, rpc: Rpc) -> _Outcome | Awaitable[Reply]:
         try:
-            return await self._execute(rpc.operation)
-        except (NetconfError, RpcErrors) as error:
+            return self._execute(rpc.operation)
+        except Exception as error:  # noqa: BLE001 - logged in full, and the client learns nothing of it
+            return self._answer_to(error, rpc)
+
+    async def _awaited(self, rpc: Rpc, outcome: Awaitable[Reply]) -> _Outcome:
+        try:
+            return await outcome
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._answer_to(error, rpc)
+
+    def _answer_to(self, error: Exception, rpc: Rpc) -> NetconfError | RpcErrors:
+        if isinstance(error, NetconfError | RpcErrors):
             error.__context__ = None  # it would keep the rpc as its traceback does
             return error.with_traceback(None)
-        except Exception:  # noqa: BLE001 - logged in full, and the client learns nothing of it
-            _log.exception("session %d: %s failed", self.session.session_id, etree.QName(rpc.operation).localname)
-            return OperationFailed("internal error")
+        name = etree.QName(rpc.operation).localname
+        _log.error("session %d: %s failed", self.session.session_id, name, exc_info=error)
+        return OperationFailed("internal error")
 
     def _close(self, reason: str) -> None:
         _log.info("session %d ended: %s", self.session.session_id, reason)

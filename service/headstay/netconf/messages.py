@@ -31,6 +31,9 @@ BASE_1_0: Final = "urn:ietf:params:netconf:base:1.0"
 BASE_1_1: Final = "urn:ietf:params:netconf:base:1.1"
 
 _XML_NAMESPACE = "http://www.w3.org/XML/1998/namespace"
+_OPENING: Final = f'<rpc-reply xmlns="{xml.NETCONF}"'
+_HARMLESS = re.compile(r"[\w.:/+-]*", re.ASCII).fullmatch
+"""Matches a value that nothing needs to be escaped in."""
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -132,7 +135,7 @@ def read_rpc(message: etree._Element) -> Rpc:
     """Return the operation in a message. Raises the NetconfError that RFC 6241 asks for where it is not an <rpc>."""
     if message.tag != _tag("rpc"):
         raise _not_an_rpc(message)
-    if "message-id" not in message.attrib:
+    if message.get("message-id") is None:
         info = [ErrorInfo("bad-attribute", "message-id"), ErrorInfo("bad-element", "rpc")]
         raise MissingAttribute("an <rpc> needs the attribute message-id", info=info, type=ErrorType.RPC)
     if len(message) == 0:
@@ -163,16 +166,19 @@ def reply_opening(message: etree._Element | None) -> bytes:
 
     None stands for a message that could not be parsed.
     """
-    attributes = [f'xmlns="{xml.NETCONF}"']
-    if message is not None:
-        # One walk: lxml looks for an attribute from the first one on, each time it is asked for one.
-        given = [(str(name), str(value)) for name, value in message.attrib.items()]
-        attributes += _unprefixed(given) if all("{" not in name for name, _ in given) else _prefixed(message, given)
-    return f"<rpc-reply {' '.join(attributes)}>".encode()
+    attributes = [_OPENING]
+    # One walk: lxml looks for an attribute from the first one on, each time it is asked for one.
+    given = [] if message is None else [(str(name), str(value)) for name, value in message.items()]
+    for name, value in given:
+        if message is not None and name.startswith("{"):
+            attributes = [_OPENING, *_prefixed(message, given)]
+            break
+        attributes.append(f"{name}={_quoted(value)}")
+    return f"{' '.join(attributes)}>".encode()
 
 
-def _unprefixed(given: Iterable[tuple[str, str]]) -> list[str]:
-    return [f"{name}={quoteattr(value)}" for name, value in given]
+def _quoted(value: str) -> str:
+    return f'"{value}"' if _HARMLESS(value) else quoteattr(value)  # most message-ids are
 
 
 def _prefixed(message: etree._Element, given: Iterable[tuple[str, str]]) -> list[str]:

@@ -42,6 +42,8 @@ class UnexpectedInput(HeadstayError):
 class State(enum.Enum):
     """Where a session is."""
 
+    __hash__ = object.__hash__  # enum's own is written in Python, and each input looks up a transition
+
     NEW = "new"
     GREETING = "greeting"
     """Our <hello> is sent, the client's has not come."""

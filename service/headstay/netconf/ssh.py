@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import logging
 import socket
 from collections.abc import Collection, Sequence
@@ -17,17 +16,17 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import asyncssh
-from asyncssh.constants import MSG_IGNORE
 from asyncssh.kex import get_kex_algs
-from asyncssh.packet import SSHPacketLogger
 
 from headstay.datastore.access import Source
 from headstay.errors import StartupError
+from headstay.netconf import crowding
 from headstay.netconf.connection import Connection
 from headstay.netconf.limits import Limits
 from headstay.netconf.login_delay import LoginDelay
 from headstay.netconf.operations.monitoring import SSH
 from headstay.netconf.sessions import Peer, Sessions
+from headstay.netconf.ssh_transport import KEEPALIVE, Transport
 
 SUBSYSTEM: Final = "netconf"
 
@@ -58,8 +57,6 @@ _ALGORITHMS: Final[dict[str, Any]] = {
 }
 _WINDOW = 256 * 1024
 """Octets that a client may send ahead on a channel."""
-_KEEPALIVE = 60
-"""Seconds between SSH keepalives; three without an answer end a connection whose client vanished."""
 _NO_USER: Final = "there is no such user any more"
 
 _log = logging.getLogger(__name__)
@@ -100,30 +97,9 @@ class _Doors:
     delay: LoginDelay
     connections: set[_SshConnection]
 
-    def refusal(self, host: str) -> str | None:
-        """Return why no further connection may come from this address now; None if there is room."""
-        strangers = [connection for connection in self.connections if connection.user is None]
-        everyone = self.limits.sessions + self.limits.unauthenticated
-        if len(strangers) >= self.limits.unauthenticated or len(self.connections) >= everyone:
-            return "too many connections"
-        origin = _origin(host)
-        alike = sum(1 for connection in strangers if _origin(connection.host) == origin)
-        if alike >= self.limits.unauthenticated_of_address:
-            return "too many connections from one address that have not logged in"
-        return None
-
     def connections_of(self, user: str) -> int:
         """Return how many connections a user has."""
         return sum(1 for connection in self.connections if connection.user == user)
-
-
-def _origin(host: str) -> str:
-    """Return what counts as one address: of IPv6 the first 64 bits, since a single host has all the others."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    return host if address.version == 4 else str(ipaddress.ip_network((int(address), 64), strict=False))
 
 
 class SshListener:
@@ -132,6 +108,7 @@ class SshListener:
     def __init__(self, sessions: Sessions, authenticator: Authenticator, limits: Limits) -> None:
         self._doors = _Doors(sessions, authenticator, limits, LoginDelay(limits.failed_login_delay), set())
         self._servers: list[asyncio.Server] = []
+        self._silence: asyncio.TimerHandle | None = None
 
     @property
     def port(self) -> int:
@@ -148,7 +125,6 @@ class SshListener:
             server_host_keys=[_host_key(address.host_key)],
             server_version="headstay",
             login_timeout=self._doors.limits.login_timeout,
-            keepalive_interval=_KEEPALIVE,
             encoding=None,
             line_editor=False,
             allow_pty=False,
@@ -165,6 +141,12 @@ class SshListener:
             except OSError as error:
                 raise StartupError(_why_not(host, port, error)) from None
             self._servers.append(server)
+        self._listen_for_silence()
+
+    def _listen_for_silence(self) -> None:
+        for connection in self._doors.connections:
+            connection.listen_for_silence()
+        self._silence = asyncio.get_running_loop().call_later(KEEPALIVE, self._listen_for_silence)
 
     def end_sessions_of(self, users: Collection[str], by: int | None) -> None:
         """End what these users have here, who are no more. `by` is the session that has seen to that, if one has: its
@@ -181,6 +163,8 @@ class SshListener:
 
     async def stop(self) -> None:
         """Close every connection and wait until they are closed. Cancel it to cut them."""
+        if self._silence is not None:
+            self._silence.cancel()
         connections = [connection.close() for connection in list(self._doors.connections)]
         await asyncio.gather(*connections)
         for server in self._servers:
@@ -207,27 +191,6 @@ def _why_not(host: str, port: int, error: OSError) -> str:
             return f"cannot listen on {where}: {error.strerror or error}; check netconf.listen in device.toml"
 
 
-class Transport(asyncssh.SSHServerConnection):
-    """asyncssh's connection without two things that each packet pays for and nobody here wants.
-
-    One is the empty message before every other one, a defence of ciphers in CBC mode (RFC 4251 section 9.3.1), of which
-    none is offered here: a second encryption and a second system call, a quarter of the time that a small request takes
-    altogether. The other is the line for the log, which is worded before anybody looks whether it is to be written.
-    """
-
-    def send_packet(self, pkttype: int, *args: bytes, handler: SSHPacketLogger | None = None) -> None:
-        """Send a message, unless it is one that says nothing."""
-        del handler  # it would word a line for the log
-        if pkttype != MSG_IGNORE:
-            super().send_packet(pkttype, *args)
-
-    def log_sent_packet(self, *_: object, **__: object) -> None:
-        """Write no line about a message that was sent."""
-
-    def log_received_packet(self, *_: object, **__: object) -> None:
-        """Write no line about a message that was received."""
-
-
 class _SshConnection(asyncssh.SSHServer):
     """One SSH connection."""
 
@@ -236,7 +199,7 @@ class _SshConnection(asyncssh.SSHServer):
         """The authenticated user; None until then."""
         self.host = ""
         self._doors = doors
-        self._ssh: asyncssh.SSHServerConnection | None = None
+        self._ssh: Transport | None = None
         self._failures = 0
         self._channels: set[_SshChannel] = set()
         self._idle: asyncio.TimerHandle | None = None
@@ -265,15 +228,21 @@ class _SshConnection(asyncssh.SSHServer):
         if self._ssh is not None:
             self._ssh.disconnect(asyncssh.DISC_BY_APPLICATION, _NO_USER)
 
+    def listen_for_silence(self) -> None:
+        """Send keepalives to a client that says nothing."""
+        if self._ssh is not None:
+            self._ssh.listen_for_silence()
+
     # what asyncssh reports
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        assert isinstance(conn, Transport)  # noqa: S101 -- `start` makes no other ones
         self._ssh = conn
         if (tcp := conn.get_extra_info("socket")) is not None and tcp.family in (socket.AF_INET, socket.AF_INET6):
             # Nagle's algorithm would cost 45 ms of the set-up of a session.
             tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.host = (conn.get_extra_info("peername") or ("",))[0]
-        refusal = self._doors.refusal(self.host)
+        refusal = crowding.refusal(self._doors.limits, self._doors.connections, self.host)
         self._doors.connections.add(self)
         if refusal is not None:
             self._refuse(refusal)
@@ -292,7 +261,7 @@ class _SshConnection(asyncssh.SSHServer):
         loop = asyncio.get_running_loop()
         begun = loop.time()
         right = await self._doors.authenticator.verify_password(username, password)
-        origin = _origin(self.host)
+        origin = crowding.origin(self.host)
         if right:
             self._doors.delay.succeeded(origin)
         else:

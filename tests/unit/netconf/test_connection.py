@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -42,10 +42,17 @@ class Threads:
 
 
 class Stage:
-    """A connection after hello. Operations wait until they are told what comes of them."""
+    """A connection after hello. Operations wait until they are told what comes of them, but for those at once."""
 
-    def __init__(self, unread_timeout: float = 60, share: Share | None = None, **limits: float) -> None:
+    def __init__(
+        self,
+        unread_timeout: float = 60,
+        share: Share | None = None,
+        at_once: Sequence[Reply | Exception] = (),
+        **limits: float,
+    ) -> None:
         self.channel = MemoryChannel()
+        self.at_once = list(at_once)
         self.running: list[asyncio.Future[Reply]] = []
         self.ended: list[Connection] = []
         session, share = Session(1, BOTH, Limits(**limits)), share or Share("admin", Turns(4), Turns(2))
@@ -56,7 +63,12 @@ class Stage:
         self.connection.received(frame(hello(*BOTH), Framing.END_OF_MESSAGE))
         self.channel.written = b""
 
-    def _execute(self, operation: etree._Element) -> asyncio.Future[Reply]:
+    def _execute(self, operation: etree._Element) -> Reply | asyncio.Future[Reply]:
+        if self.at_once:
+            outcome = self.at_once.pop(0)
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
         self.running.append(asyncio.get_running_loop().create_future())
         return self.running[-1]
 
@@ -107,6 +119,67 @@ async def test_a_netconf_error_is_told_and_any_other_is_logged_only(caplog: pyte
     await stage.ask()
     await stage.finish()
     assert len(stage.replies()) == 1
+
+
+async def test_what_needs_no_waiting_is_answered_before_anything_else_happens() -> None:
+    stage = Stage(at_once=[OK])
+    stage.connection.received(GET)
+    assert len(stage.replies()) == 1
+
+
+async def test_what_stands_behind_another_rpc_waits_until_others_had_their_turn() -> None:
+    stage = Stage(at_once=[OK, OK])
+    stage.connection.received(GET + GET)
+    assert len(stage.replies()) == 1
+    await stage.settle()
+    assert len(stage.replies()) == 1
+
+
+async def test_thousands_of_rpcs_at_once_are_answered() -> None:
+    stage = Stage(at_once=[OK] * 5000)
+    stage.connection.received(GET * 5000)
+    while stage.at_once:
+        await stage.settle()
+    assert len(stage.replies()) == 5000
+
+
+async def test_nothing_is_executed_at_once_for_a_client_that_does_not_read() -> None:
+    stage = Stage(at_once=[OK])
+    stage.connection.pause_writing()
+    stage.connection.received(GET)
+    await stage.settle()
+    assert stage.replies() == []
+    stage.connection.resume_writing()
+    await stage.settle()
+    assert len(stage.replies()) == 1
+
+
+async def test_an_error_at_once_is_answered_like_any_other(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage(at_once=[DataExists("it is there"), KeyError("some secret detail")])
+    stage.connection.received(GET)
+    assert tag(stage.replies()[0]) == "data-exists"
+    assert not caplog.records
+    stage.connection.received(GET)
+    [reply] = stage.replies()
+    assert tag(reply) == "operation-failed"
+    assert b"secret" not in etree.tostring(reply)
+    assert "Traceback" in caplog.text
+
+
+async def test_what_follows_a_reply_at_once_comes_before_the_next_rpc() -> None:
+    happened: list[str] = []
+    first = Reply(b"<ok/>", then=lambda: happened.append(f"{len(stage.running)} running"))
+    stage = Stage(at_once=[first])
+    await stage.ask(GET + GET)
+    assert happened == ["0 running"]
+    assert len(stage.running) == 1
+
+
+async def test_a_session_that_ends_with_a_reply_at_once_has_ended() -> None:
+    stage = Stage(at_once=[Reply(b"<ok/>", ends_session=True)])
+    stage.connection.received(GET)
+    assert len(stage.replies()) == 1
+    assert stage.ended == [stage.connection]
 
 
 async def test_a_client_that_does_not_read_is_not_read_from_and_gets_no_new_reply() -> None:

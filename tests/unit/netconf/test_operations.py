@@ -28,7 +28,8 @@ PING = f'<cloud-management xmlns="{xml.HCM}"><ping-interval>%d</ping-interval></
 
 
 async def run(context: Context, text: str) -> Reply:
-    return await execute(context, operation(text))
+    outcome = execute(context, operation(text))
+    return outcome if isinstance(outcome, Reply) else await outcome
 
 
 async def refused(context: Context, text: str) -> errors.NetconfError:

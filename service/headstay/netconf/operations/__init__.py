@@ -81,21 +81,37 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
 }
 
 
-async def execute(context: Context, operation: etree._Element) -> Reply:
-    """Execute an operation for the context's requester. Raises NetconfError or RpcErrors."""
+def execute(context: Context, operation: etree._Element) -> Reply | Awaitable[Reply]:
+    """Execute an operation for the context's requester: at once, or when what is returned is awaited.
+
+    Raises NetconfError or RpcErrors; so does what is awaited.
+    """
     # Clients that send an operation without a namespace mean the protocol's own.
-    name = (xml.namespace(operation) or xml.NETCONF, xml.local_name(operation))
+    namespace, local_name = xml.name(operation)
+    name = (namespace or xml.NETCONF, local_name)
     function = OPERATIONS.get(name) or _model_rpc(context, name)
     if function is None:
         raise _unknown_operation(context, *name)
-    datastores, requester = context.datastores, context.requester
-    datastores.authorize(requester, f"{{{name[0]}}}{name[1]}")
+    context.datastores.authorize(context.requester, f"{{{name[0]}}}{name[1]}")
     try:
-        return await function(context, operation)
-    except NetconfError as error:
-        raise datastores.concealed(requester, error) from None
-    except RpcErrors as found:
-        raise RpcErrors(_concealed(context, found.errors)) from None
+        outcome = function(context, operation)
+    except (NetconfError, RpcErrors) as error:
+        raise _as_told(context, error) from None
+    return outcome if isinstance(outcome, Reply) else _awaited(context, outcome)
+
+
+async def _awaited(context: Context, outcome: Awaitable[Reply]) -> Reply:
+    try:
+        return await outcome
+    except (NetconfError, RpcErrors) as error:
+        raise _as_told(context, error) from None
+
+
+def _as_told(context: Context, error: NetconfError | RpcErrors) -> NetconfError | RpcErrors:
+    """Return an error as it may be told to the requester."""
+    if isinstance(error, RpcErrors):
+        return RpcErrors(_concealed(context, error.errors))
+    return context.datastores.concealed(context.requester, error)
 
 
 def _concealed(context: Context, errors: Sequence[NetconfError]) -> Iterator[NetconfError]:

@@ -92,5 +92,8 @@ class Context:
         return lambda: (*state(), sessions(), datastores)
 
 
-Operation = Callable[[Context, etree._Element], Awaitable[Reply]]
-"""An operation of the protocol: its element in, the reply out. Raises NetconfError or RpcErrors."""
+Operation = Callable[[Context, etree._Element], Reply | Awaitable[Reply]]
+"""An operation of the protocol: its element in, the reply out. Raises NetconfError or RpcErrors.
+
+What takes no time worth mentioning and waits for nothing is done when it is called, without a task of its own.
+"""

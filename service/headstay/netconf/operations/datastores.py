@@ -11,7 +11,7 @@ from lxml import etree
 from headstay import xml
 from headstay.datastore.stores import Name
 from headstay.errors import ErrorType, InvalidValue
-from headstay.netconf.operations.parameters import Parameters, leaf_text, named_datastore
+from headstay.netconf.operations.parameters import Parameters, datastore_names, leaf_text, named_datastore
 
 NMDA: Final = "urn:ietf:params:xml:ns:yang:ietf-netconf-nmda"
 _IDENTITIES: Final = "urn:ietf:params:xml:ns:yang:ietf-datastores"
@@ -32,13 +32,13 @@ Datastore = Name | Derived
 
 def named(parameters: Parameters, name: str, among: Collection[Name]) -> Name:
     """Return the datastore in a <target> or <source>. Raises a NetconfError if it is none of these."""
-    chosen = parameters.alternative(name, [datastore.value for datastore in among], _PARAMETER)
+    chosen = parameters.alternative(name, datastore_names(among), _PARAMETER)
     return _identified_or_named(chosen, among)
 
 
 def named_or_config(parameters: Parameters, name: str, among: Collection[Name]) -> Name | etree._Element:
     """Return the datastore, or the <config> given in its place."""
-    allowed = [*(datastore.value for datastore in among), "config"]
+    allowed = [*datastore_names(among), "config"]
     chosen = parameters.alternative(name, allowed, _PARAMETER)
     return chosen if xml.local_name(chosen) == "config" else _identified_or_named(chosen, among)
 

@@ -30,6 +30,7 @@ MOST_REPEATED: Final = 100
 """Entries of a leaf-list among the parameters; there are far fewer values that could be meant."""
 _OF_FILTER: Final = {"type", "select", f"{{{xml.NETCONF}}}type", f"{{{xml.NETCONF}}}select"}
 """Unqualified, but clients that write nc:filter tend to write nc:type as well."""
+_DATASTORES: Final = {datastore.value: datastore for datastore in Name}
 
 
 class Parameters:
@@ -56,7 +57,7 @@ class Parameters:
         self._found: dict[str, etree._Element] = {}
         self._repeated: dict[str, list[etree._Element]] = {name: [] for name in repeated}
         for child in element:
-            name, of = xml.local_name(child), xml.namespace(child)
+            of, name = xml.name(child)
             if of and of != augmented.get(name, namespace) and not (of == xml.NETCONF and name in in_base):
                 raise _unknown_namespace(child)
             if name in allowed or name in augmented or name in self._repeated:
@@ -109,37 +110,43 @@ class Parameters:
 
     def datastore(self, name: str, among: Collection[Name]) -> Name:
         """Return the datastore that <source> or <target> names. Raises a NetconfError if it is none of these."""
-        return named_datastore(self.alternative(name, [datastore.value for datastore in among]))
+        return named_datastore(self.alternative(name, datastore_names(among)))
 
     def datastore_or_config(self, name: str, among: Collection[Name]) -> Name | etree._Element:
         """Return the datastore, or the <config> given in its place."""
-        named = self.alternative(name, [*(datastore.value for datastore in among), "config"])
+        named = self.alternative(name, [*datastore_names(among), "config"])
         return named if xml.local_name(named) == "config" else named_datastore(named)
 
     def alternative(
         self, name: str, allowed: Collection[str], augmented: Mapping[str, str] | None = None
     ) -> etree._Element:
         """Return the one element in a parameter that is a choice."""
-        chosen = list(Parameters(self.required(name), allowed, augmented=augmented)._found.values())
+        chosen = Parameters(self.required(name), allowed, augmented=augmented)._found
         if not chosen:
             raise _missing(name, f"<{name}> needs one of {', '.join(allowed)}")
-        if len(chosen) > 1:
-            info = [ErrorInfo("bad-element", xml.local_name(chosen[1]))]
+        first, *others = chosen.values()
+        if others:
+            info = [ErrorInfo("bad-element", xml.local_name(others[0]))]
             raise BadElement(f"<{name}> takes one element only", info=info, type=ErrorType.PROTOCOL)
-        return chosen[0]
+        return first
 
 
 def leaf_text(leaf: etree._Element) -> str:
     """Return a leaf's text without white space around it. Raises UnknownElement if there is an element in it."""
-    for child in leaf:
-        raise unknown_element(child)
+    if len(leaf):
+        raise unknown_element(leaf[0])
     return (leaf.text or "").strip()
 
 
 def named_datastore(leaf: etree._Element) -> Name:
     """Return the datastore that is named by an element of its name. Raises a NetconfError if that is not empty."""
     _check_empty(leaf)
-    return Name(xml.local_name(leaf))
+    return _DATASTORES[xml.local_name(leaf)]
+
+
+def datastore_names(among: Collection[Name]) -> list[str]:
+    """Return the names by which these datastores are called in an rpc."""
+    return [name for name, datastore in _DATASTORES.items() if datastore in among]
 
 
 def _check_text(element: etree._Element, text: str | None) -> None:
@@ -154,8 +161,8 @@ def _check_empty(leaf: etree._Element) -> None:
 
 def _check_attributes(element: etree._Element) -> None:
     """Raise UnknownAttribute unless an element's attributes are those of a filter, or belong to XML itself."""
-    name = xml.local_name(element)
-    for attribute in map(str, element.attrib):
+    for attribute in map(str, element.keys()):
+        name = xml.local_name(element)
         if attribute in _OF_FILTER and name == "filter":
             continue
         if not attribute.startswith("{http://www.w3.org/"):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from lxml import etree
 
 from headstay.datastore.computing import is_small
+from headstay.datastore.defaults import DefaultsMode
+from headstay.datastore.view import View
 from headstay.netconf import messages
 from headstay.netconf.filters import filtered
 from headstay.netconf.messages import Reply
@@ -17,42 +19,35 @@ from headstay.netconf.operations.parameters import Parameters
 from headstay.netconf.selection import everything
 
 
-async def get(context: Context, operation: etree._Element) -> Reply:
+def get(context: Context, operation: etree._Element) -> Awaitable[Reply]:
     """Return running and the operational state, merged."""
     parameters = Parameters(operation, ("filter",), augmented=with_defaults.PARAMETER)
     mode, states = with_defaults.requested(parameters), context.operational_state()
     view = context.datastores.view(context.requester)
     # Never small: the modules that the state describes are more than a few.
-    return await _reply(context, parameters, lambda: view.with_state(*states(), mode=mode), small=False)
+    return context.computed(_reply(context, parameters, lambda: view.with_state(*states(), mode=mode)))
 
 
-async def get_config(context: Context, operation: etree._Element) -> Reply:
+def get_config(context: Context, operation: etree._Element) -> Reply | Awaitable[Reply]:
     """Return a datastore."""
     parameters = Parameters(operation, ("source", "filter"), augmented=with_defaults.PARAMETER)
     tree = context.datastores.read(parameters.datastore("source", context.datastores.names))
     view, mode = context.datastores.view(context.requester), with_defaults.requested(parameters)
-    return await _reply(context, parameters, lambda: view.config(tree, mode), tree, small=_is_small(tree))
-
-
-async def _reply(
-    context: Context,
-    parameters: Parameters,
-    shown: Callable[[], etree._Element],
-    published: etree._Element | None = None,
-    *,
-    small: bool,
-) -> Reply:
-    """Return the reply with what is shown, which may be a tree that is published."""
-    chosen = parameters.optional("filter")
-
-    def reply() -> Reply:
-        tree = shown()
-        if chosen is None and tree is published:
-            return _whole(tree)
-        return messages.data(filtered(tree, chosen, context.datastores.model, context.limits))
-
     # What a filter costs does not follow from the tree's size.
-    return reply() if small and chosen is None else await context.computed(reply)
+    if parameters.optional("filter") is None and _is_small(tree):
+        return _unfiltered(view, tree, mode)
+    return context.computed(_reply(context, parameters, lambda: view.config(tree, mode)))
+
+
+def _unfiltered(view: View, tree: etree._Element, mode: DefaultsMode) -> Reply:
+    shown = view.config(tree, mode)
+    return _whole(tree) if shown is tree else messages.data(everything(shown))
+
+
+def _reply(context: Context, parameters: Parameters, shown: Callable[[], etree._Element]) -> Callable[[], Reply]:
+    """Return what makes the reply with what the filter chooses of what is shown."""
+    chosen = parameters.optional("filter")
+    return lambda: messages.data(filtered(shown(), chosen, context.datastores.model, context.limits))
 
 
 # A published tree never changes again, so that what is known of it stays true. There are no more than three at a time.
