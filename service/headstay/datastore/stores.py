@@ -1,19 +1,18 @@
-"""The datastores: running, candidate and startup, their locks, and the one turn in which running changes.
+"""The datastores: running, candidate and startup, and the one turn in which they change.
 
 Readers get published trees at any time; writers take turns, which are fair among users. Running is non-volatile: what a
-commit has installed is on disk. Owns locking and the life of the candidate (RFC 6241 sections 7.5, 8.3 and 8.7);
-`confirmed` decides what becomes of a confirmed commit, and it is carried out here. Knows no session but its id and no
-message.
+commit has installed is on disk. Owns the life of the candidate (RFC 6241 sections 8.3 and 8.7); `locks` knows who holds
+which lock, `confirmed` decides what becomes of a confirmed commit, and both are carried out here. Knows no session but
+its id and no message.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime
-import enum
 import functools
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
@@ -32,38 +31,17 @@ from headstay.datastore.difference import Change, difference
 from headstay.datastore.disk import Disk
 from headstay.datastore.edit import EditOptions, edit, edited
 from headstay.datastore.events import ConfigChange, DatastoreEvent
+from headstay.datastore.locks import Lock, Locks
 from headstay.datastore.model import Model
+from headstay.datastore.name import Name
 from headstay.datastore.secrets import Vault, protected, without_clear_secrets
 from headstay.datastore.turns import Turns
 from headstay.datastore.view import View
-from headstay.errors import (
-    AccessDenied,
-    ErrorInfo,
-    InUse,
-    InvalidValue,
-    LockDenied,
-    NetconfError,
-    OperationFailed,
-    RpcErrors,
-)
+from headstay.errors import AccessDenied, ErrorInfo, InvalidValue, LockDenied, NetconfError, RpcErrors
+
+__all__ = ["Datastores", "Lock", "Name", "Parts"]
 
 _log = logging.getLogger(__name__)
-
-
-class Name(enum.Enum):
-    """A configuration datastore."""
-
-    RUNNING = "running"
-    CANDIDATE = "candidate"
-    STARTUP = "startup"
-
-
-@dataclass(frozen=True, slots=True)
-class Lock:
-    """Who holds a datastore, and since when."""
-
-    session_id: int
-    since: datetime.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +84,7 @@ class Datastores:
         self._startup = startup
         self.names = tuple(Name) if with_startup else (Name.RUNNING, Name.CANDIDATE)
         """The datastores that exist."""
-        self._locks: dict[Name, Lock] = {}
+        self._locks = Locks()
         self._following_up = False  # whether a commit that goes before all others waits, or is carried out
         self._revoked: set[int] = set()  # sessions whose users are no more, until their last operations have ended
         self._turn = Turns(1)
@@ -272,7 +250,7 @@ class Datastores:
 
     def locks(self) -> Mapping[Name, Lock]:
         """Return the locks that are held."""
-        return self._locks
+        return self._locks.held
 
     async def lock(self, requester: Requester, name: Name) -> None:
         """Lock a datastore (RFC 6241 section 7.5). Raises LockDenied.
@@ -281,12 +259,7 @@ class Datastores:
         """
         async with self._turn_of(requester):
             self._known(name)
-            held = self._locks.get(name)
-            if held is not None:
-                raise LockDenied(
-                    f"{name.value} is locked by session {held.session_id}",
-                    info=[ErrorInfo("session-id", str(held.session_id))],
-                )
+            self._locks.lockable(name)
             if name is Name.CANDIDATE and self._candidate is not None:
                 raise LockDenied(
                     "the candidate has changes that are neither committed nor discarded; discard-changes drops them",
@@ -294,16 +267,14 @@ class Datastores:
                 )
             if name is Name.RUNNING:
                 self._confirming.procedure.lockable_by(requester)
-            self._locks[name] = Lock(requester.session_id, datetime.datetime.now(datetime.UTC))
+            self._locks.lock(requester.session_id, name, datetime.datetime.now(datetime.UTC))
 
     async def unlock(self, requester: Requester, name: Name) -> None:
         """Unlock a datastore; the candidate's changes are discarded (RFC 6241 sections 7.6 and 8.3.5.2)."""
         async with self._turn_of(requester):
             self._known(name)
-            held = self._locks.get(name)
-            if held is None or held.session_id != requester.session_id:
-                raise OperationFailed(f"this session does not hold the lock of {name.value}")
-            self._release(name)
+            self._locks.unlock(requester.session_id, name)
+            self._after_unlocking([name])
 
     def session_revoked(self, session_id: int) -> None:
         """Do nothing more for a session, whose user is no more; also not what already waits for its turn."""
@@ -311,8 +282,7 @@ class Datastores:
 
     def session_ended(self, session_id: int) -> None:
         """Release what a session held, and begin to undo what does not outlive it; `settled` waits for that."""
-        for name in [name for name, lock in self._locks.items() if lock.session_id == session_id]:
-            self._release(name)
+        self._after_unlocking(self._locks.session_ended(session_id))
         self._revoked.discard(session_id)
         self._confirming.session_ended(session_id)
 
@@ -320,9 +290,8 @@ class Datastores:
         """Wait until nothing is left to undo for sessions that have ended."""
         await self._confirming.settled()
 
-    def _release(self, name: Name) -> None:
-        del self._locks[name]
-        if name is Name.CANDIDATE:
+    def _after_unlocking(self, names: Collection[Name]) -> None:
+        if Name.CANDIDATE in names:
             self._candidate = None
 
     def _computing_of(self, requester: Requester, config: etree._Element) -> AbstractAsyncContextManager[None]:
@@ -364,9 +333,7 @@ class Datastores:
 
     def _unlocked_for(self, requester: Requester, name: Name) -> None:
         self._known(name)
-        held = self._locks.get(name)
-        if held is not None and held.session_id != requester.session_id:
-            raise InUse(f"{name.value} is locked by session {held.session_id}")
+        self._locks.free_for(requester.session_id, name)
 
     async def _carry_out(self, requester: Requester, target: Name, tree: etree._Element, options: EditOptions) -> None:
         # Running is validated by its transaction; a candidate's constraints wait for the commit unless a test was asked
