@@ -66,7 +66,9 @@ EVERYTHING is everything but the command line, which nothing imports but `__main
 """
 
 LIBRARIES: Mapping[str, frozenset[str]] = {
-    "yangson": frozenset({f"headstay.datastore.{name}" for name in ("model", "leaf_types", "constraints", "patterns")}),
+    "yangson": frozenset(
+        {f"headstay.datastore.{name}" for name in ("model", "leaf_types", "constraints", "patterns", "violations")}
+    ),
     "xmltodict": frozenset({"headstay.cli"}),
     "sqlalchemy": frozenset({"headstay.cloud"}),
     "aiohttp": frozenset({"headstay.cloud"}),
