@@ -28,7 +28,9 @@ ARROWS: Mapping[str, frozenset[str]] = {
     "headstay.device": EVERYTHING,
     "headstay.device_file": frozenset({"headstay.errors", "headstay.toml", "headstay.wire", "headstay.netconf.limits"}),
     "headstay.errors": frozenset(),
-    "headstay.report_store": frozenset({"headstay.engine", "headstay.wire", "headstay.errors"}),
+    "headstay.report_store": frozenset(
+        {"headstay.engine", "headstay.wire", "headstay.errors", "headstay.sqlite_refusals"}
+    ),
     "headstay.rate_limit": frozenset(),
     "headstay.sqlite_refusals": frozenset(),
     "headstay.state_directory": frozenset({"headstay.errors"}),
