@@ -1,9 +1,9 @@
 """The datastores: running, candidate and startup, and the one turn in which they change.
 
-Readers get published trees at any time; writers take turns, which are fair among users. Running is non-volatile: what a
-commit has installed is on disk. Owns the life of the candidate (RFC 6241 sections 8.3 and 8.7); `locks` knows who holds
-which lock, `confirmed` decides what becomes of a confirmed commit, and both are carried out here. Knows no session but
-its id and no message.
+Readers get published trees at any time; writers take turns, which are fair among users. Owns what an operation must
+pass before it changes anything, and the life of the candidate (RFC 6241 sections 7 and 8.3). `durable` keeps running
+and startup, `locks` knows who holds which lock, `confirmed` decides what becomes of a confirmed commit. Knows no
+session but its id and no message.
 """
 
 from __future__ import annotations
@@ -11,52 +11,27 @@ from __future__ import annotations
 import asyncio
 import datetime
 import functools
-import logging
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Literal
 
 from lxml import etree
 
-from headstay import xml
-from headstay.datastore import confirmed
-from headstay.datastore.access import Access, Requester
-from headstay.datastore.commit import Backend, bring_back, bring_into_force
+from headstay.datastore.access import Requester
 from headstay.datastore.computing import AT_ONCE, computed, is_small
 from headstay.datastore.confirmed import CancelCommit, Commit, CommitRequest, Install, Pending, Procedure, RollBack
-from headstay.datastore.confirming import Confirming, boottime
+from headstay.datastore.confirming import Confirming
 from headstay.datastore.defaults import BASIC_MODE, DefaultsMode, with_defaults
-from headstay.datastore.difference import Change, difference
-from headstay.datastore.disk import Disk
+from headstay.datastore.durable import Durable
 from headstay.datastore.edit import EditOptions, edit, edited
-from headstay.datastore.events import ConfigChange, DatastoreEvent
 from headstay.datastore.locks import Lock, Locks
-from headstay.datastore.model import Model
 from headstay.datastore.name import Name
-from headstay.datastore.secrets import Vault, protected, without_clear_secrets
+from headstay.datastore.parts import Parts
+from headstay.datastore.secrets import protected, without_clear_secrets
 from headstay.datastore.turns import Turns
 from headstay.datastore.view import View
 from headstay.errors import AccessDenied, ErrorInfo, InvalidValue, LockDenied, NetconfError, RpcErrors
 
 __all__ = ["Datastores", "Lock", "Name", "Parts"]
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the datastores are made of."""
-
-    model: Model
-    disk: Disk
-    vault: Vault
-    access: Access
-    backend: Backend
-    observe: Callable[[DatastoreEvent], None] = lambda _: None
-    """Called in the loop's thread after what it tells of is in force and durable; never waits, never raises."""
-    clock: Callable[[], float] = boottime
-    """Seconds; a clock that never jumps and that runs while the device is suspended."""
 
 
 class Datastores:
@@ -79,9 +54,9 @@ class Datastores:
         self.model = parts.model
         self.access = parts.access
         self._parts = parts
-        self._running = running
+        procedure = Procedure(pending)
+        self._durable = Durable(parts, procedure, running, startup)
         self._candidate: etree._Element | None = None  # None: unmodified, it follows running
-        self._startup = startup
         self.names = tuple(Name) if with_startup else (Name.RUNNING, Name.CANDIDATE)
         """The datastores that exist."""
         self._locks = Locks()
@@ -90,7 +65,7 @@ class Datastores:
         self._turn = Turns(1)
         self.computing = Turns(AT_ONCE)
         """For whatever is computed for users in threads outside the turn in which datastores change."""
-        self._confirming = Confirming(Procedure(pending), self._turn, self._perform, parts.observe, parts.clock)
+        self._confirming = Confirming(procedure, self._turn, self._perform, parts.observe, parts.clock)
 
     async def stop(self) -> None:
         """Finish what ended sessions have left to undo. Call it when all sessions have ended."""
@@ -105,13 +80,13 @@ class Datastores:
             case Name.CANDIDATE if self._candidate is not None:
                 return self._candidate
             case Name.STARTUP:
-                return self._startup if self._startup is not None else self.model.empty()
-        return self._running
+                return self._durable.startup
+        return self._durable.running
 
     def view(self, requester: Requester) -> View:
         """Return what this requester may read now; what is done with it may be done in a thread."""
-        permissions = self.access.permissions(requester, self._running)
-        return View(self.model.schema, self._running, permissions)
+        permissions = self.access.permissions(requester, self._durable.running)
+        return View(self.model.schema, self._durable.running, permissions)
 
     def state(self) -> etree._Element:
         """Return a tree of the datastores' own state."""
@@ -119,31 +94,31 @@ class Datastores:
 
     def may_receive(self, requester: Requester, notification: etree._Element) -> bool:
         """Return whether this requester may receive a notification, and count it if not (RFC 8341 section 3.4.6)."""
-        return self.access.may_receive(requester, self._running, notification)
+        return self.access.may_receive(requester, self._durable.running, notification)
 
     def concealed(self, requester: Requester, error: NetconfError) -> NetconfError:
         """Return an error as it may be told to this requester."""
-        return self.access.concealed(requester, self._running, error)
+        return self.access.concealed(requester, self._durable.running, error)
 
     # writing
 
     def authorize(self, requester: Requester, operation: str) -> None:
         """Raise AccessDenied unless this requester may execute the operation with this tag."""
-        self.access.authorize(requester, self._running, operation)
+        self.access.authorize(requester, self._durable.running, operation)
 
     async def edit(self, requester: Requester, target: Name, config: etree._Element, options: EditOptions) -> None:
         """Apply an <edit-config> (RFC 6241 section 7.2). Raises NetconfError or RpcErrors; then nothing changed,
         except that with continue-on-error everything that was right took effect.
         """
         async with self._computing_of(requester, config):
-            await self.access.authorize_edit(requester, self._running, config, options.default_operation)
+            await self.access.authorize_edit(requester, self._durable.running, config, options.default_operation)
         # Before the turn: hashing passwords takes its time, and nobody shall wait for it.
         computing = self._computing_of(requester, config)
         config = await protected(self._parts.vault, self.model.schema, config, self.read(target), computing)
         async with self._turn_of(requester):
             self._free_for(requester, target)
             old = self.read(target)
-            reads = self.access.permissions(requester, self._running).reads
+            reads = self.access.permissions(requester, self._durable.running).reads
             to_the_end = options.error_option == "continue-on-error"
             work = functools.partial(
                 edit, self.model.schema, old, config, options.default_operation, reads, to_the_end=to_the_end
@@ -151,7 +126,7 @@ class Datastores:
             outcome = await computed(work, old, config)
             if outcome.errors and not to_the_end:
                 raise RpcErrors(outcome.errors)
-            await self.access.authorize_changes(requester, self._running, old, outcome.tree)
+            await self.access.authorize_changes(requester, self._durable.running, old, outcome.tree)
             try:
                 await self._carry_out(requester, target, outcome.tree, options)
             except (NetconfError, RpcErrors) as error:
@@ -172,7 +147,7 @@ class Datastores:
             raise InvalidValue(f"the source and the target of a copy are both {target.value}")
         if not isinstance(source, Name):
             async with self._computing_of(requester, source):
-                await self.access.authorize_edit(requester, self._running, source, "merge")
+                await self.access.authorize_edit(requester, self._durable.running, source, "merge")
             computing = self._computing_of(requester, source)
             source = await protected(self._parts.vault, self.model.schema, source, self.read(target), computing)
         async with self._turn_of(requester):
@@ -183,8 +158,8 @@ class Datastores:
             # RFC 8341 section 3.2.6: saving running needs no right to what is in it.
             if (source, target) != (Name.RUNNING, Name.STARTUP):
                 if isinstance(source, Name):
-                    tree = self.access.visible(requester, self._running, tree)
-                await self.access.authorize_changes(requester, self._running, self.read(target), tree)
+                    tree = self.access.visible(requester, self._durable.running, tree)
+                await self.access.authorize_changes(requester, self._durable.running, self.read(target), tree)
             if target is not Name.CANDIDATE:
                 await asyncio.to_thread(self.model.validate, tree)
             await self._install(requester, target, tree)
@@ -195,11 +170,7 @@ class Datastores:
             self._free_for(requester, target)
             if target is not Name.STARTUP:
                 raise InvalidValue(f"the {target.value} configuration cannot be deleted")
-            old = self.read(target)
-            await self._parts.disk.save({Name.STARTUP.value: None})
-            self._startup = None
-            changes = await asyncio.to_thread(difference, self.model.schema, old, self.model.empty())
-            self._tell_of(requester, "startup", changes)
+            await self._durable.replace_startup(requester, None)
 
     async def validate(self, requester: Requester, source: Name | etree._Element) -> None:
         """Check a datastore or a given configuration (RFC 6241 section 8.6.4.1)."""
@@ -224,11 +195,12 @@ class Datastores:
         async with self._turn_of(requester, first=first):
             self._unlocked_for(requester, Name.RUNNING)
             self._unlocked_for(requester, Name.CANDIDATE)
+            running = self._durable.running
             if self._candidate is not None:
-                await self.access.authorize_changes(requester, self._running, self._running, self._candidate)
+                await self.access.authorize_changes(requester, running, running, self._candidate)
             if request.confirmed and request.persist is not None:
-                self.access.authorize_persistence(requester, self._running)
-            await self._confirming.take(Commit(requester, request, self._running))
+                self.access.authorize_persistence(requester, running)
+            await self._confirming.take(Commit(requester, request, running))
 
     async def cancel_commit(self, requester: Requester, persist_id: str | None = None) -> None:
         """Undo the confirmed commit that is pending (RFC 6241 section 8.4.4.1). Raises NetconfError; it stays then."""
@@ -349,48 +321,14 @@ class Datastores:
             return self.read(source)
         return await asyncio.to_thread(edited, self.model.schema, self.model.empty(), source)
 
-    async def _is_running(self, tree: etree._Element) -> bool:
-        # Canonical trees mean the same exactly when they read the same.
-        running = self._running
-        return await computed(lambda: xml.serialise(tree) == xml.serialise(running), tree, running)
-
     async def _install(self, requester: Requester, target: Name, tree: etree._Element) -> None:
         match target:
             case Name.CANDIDATE:
-                same = tree is self._running or await self._is_running(tree)
-                self._candidate = None if same else tree
+                self._candidate = None if await self._durable.is_running(tree) else tree
             case Name.STARTUP:
-                old = self.read(target)
-                await self._parts.disk.save({Name.STARTUP.value: await _serialised(tree)})
-                self._startup = tree
-                changes = await asyncio.to_thread(difference, self.model.schema, old, tree)
-                self._tell_of(requester, "startup", changes)
+                await self._durable.replace_startup(requester, tree)
             case Name.RUNNING:
-                await self._replace_running(requester, tree, self._confirming.procedure.pending)
-
-    async def _replace_running(self, requester: Requester, tree: etree._Element, pending: Pending | None) -> None:
-        """Bring a tree into force, and store with it what is pending then."""
-
-        async def install() -> None:
-            contents, facts = await _recorded(pending)
-            await self._parts.disk.save({Name.RUNNING.value: await _serialised(tree), **contents}, facts)
-            self._running = tree
-
-        done = await bring_into_force(self.model, self._parts.backend, self._running, tree, install)
-        if not done:
-            await self._note(pending)
-        self._tell_of(requester, "running", done)
-
-    async def _note(self, pending: Pending | None) -> None:
-        """Store what is pending, if it is something else than before."""
-        if pending is not self._confirming.procedure.pending:
-            await self._parts.disk.save(*await _recorded(pending))
-
-    def _tell_of(
-        self, requester: Requester | None, datastore: Literal["running", "startup"], changes: Sequence[Change]
-    ) -> None:
-        if changes:
-            self._parts.observe(ConfigChange(requester, datastore, tuple(changes)))
+                await self._durable.replace_running(requester, tree, self._confirming.procedure.pending)
 
     # what a confirmed commit asks for, within the turn
 
@@ -398,42 +336,11 @@ class Datastores:
         match effect:
             case Install(requester, pending):
                 if self._candidate is not None:
-                    await self._replace_running(requester, self._candidate, pending)
+                    await self._durable.replace_running(requester, self._candidate, pending)
                     self._candidate = None
                 else:
-                    await self._note(pending)
+                    await self._durable.note(pending)
             case RollBack():
-                await self._roll_back(effect)
-
-    async def _roll_back(self, effect: RollBack) -> None:
-        contents, facts = confirmed.record(None)
-
-        async def save(running: Mapping[str, bytes]) -> None:
-            has_to_be = effect.requester is None
-            try:
-                await self._parts.disk.save({**running, **contents}, facts, in_force=has_to_be)
-            except NetconfError as error:
-                if not has_to_be:
-                    raise
-                # What is stored undoes itself at the next start, so the way back is safe without the disk.
-                _log.error("a confirmed commit is undone, but not on disk: %s", error.message)
-
-        async def install() -> None:
-            await save({Name.RUNNING.value: await _serialised(effect.tree)})
-            self._running = effect.tree
-
-        done = await bring_back(self.model, self._parts.backend, self._running, effect.tree, install)
-        if not done:
-            await save({})
-        if self._candidate is not None and await self._is_running(self._candidate):
-            self._candidate = None
-        self._tell_of(effect.requester, "running", done)
-
-
-async def _serialised(tree: etree._Element) -> bytes:
-    return await computed(lambda: xml.serialise(tree), tree)
-
-
-async def _recorded(pending: Pending | None) -> confirmed.Record:
-    """Return what is stored of a confirmed commit that is pending."""
-    return await computed(lambda: confirmed.record(pending), *(() if pending is None else (pending.before,)))
+                await self._durable.roll_back(effect)
+                if self._candidate is not None and await self._durable.is_running(self._candidate):
+                    self._candidate = None
