@@ -38,6 +38,7 @@ from headstay.engine.picture import Interrupted
 from headstay.engine.reasons import DownReason, State
 from headstay.engine.reports import WaitingReport
 from headstay.errors import WireError
+from headstay.sqlite_refusals import Cause, NotOursError, cause_of
 from headstay.wire.messages import TELEMETRY_TO_CLOUD, Report
 
 _log = logging.getLogger("headstay.device")
@@ -58,14 +59,8 @@ CREATE TABLE fact (name TEXT PRIMARY KEY, value REAL NOT NULL) STRICT;
 """
 _ESTABLISHED = "established-since"
 _INTERRUPTED = "interrupted-at"
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
-"""The last is what SQLite says where a table is not there or is another."""
 
 Key = tuple[str, int]
-
-
-class _Damaged(Exception):
-    """The file is SQLite's, but its content is not what this module writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +205,7 @@ class ReportFile:
         try:
             await loop.run_in_executor(self._thread, _write, self._connection, changes)
         except sqlite3.Error as error:
-            if _is_damage(error):
+            if cause_of(error, self._file) is Cause.DAMAGED:
                 _log.error("%s is damaged (%s)", self._file, error)
                 self._connection = await loop.run_in_executor(self._thread, _begun_anew, self._file, self._connection)
                 self._mirror.started_over()
@@ -229,11 +224,6 @@ def _key(report: WaitingReport) -> Key:
     return report.boot_id, report.sequence
 
 
-def _is_damage(error: Exception) -> bool:
-    code: int = getattr(error, "sqlite_errorcode", None) or 0
-    return isinstance(error, _Damaged) or code & 0xFF in _DAMAGE
-
-
 # what the thread does -------------------------------------------------------------------------------------
 
 
@@ -241,8 +231,8 @@ def _opened(file: Path) -> tuple[sqlite3.Connection | None, Content]:
     """Open the file and read it; one that is damaged is set aside."""
     try:
         return _open(file)
-    except (sqlite3.Error, OSError, _Damaged) as error:
-        if not _is_damage(error):
+    except (sqlite3.Error, OSError) as error:
+        if cause_of(error, file) is not Cause.DAMAGED:
             _log.error("%s cannot be used (%s): reports stay in memory", file, error)
             return None, Content()
         _log.error("%s is damaged (%s)", file, error)
@@ -263,7 +253,7 @@ def _begun_anew(file: Path, damaged: sqlite3.Connection | None) -> sqlite3.Conne
             if part.exists():
                 part.replace(there)
         connection, _ = _open(file)
-    except (sqlite3.Error, OSError, _Damaged) as error:
+    except (sqlite3.Error, OSError) as error:
         _log.error("%s cannot be made anew (%s): reports stay in memory", file, error)
         return None
     _log.warning("the damaged file of reports is set aside as %s", aside)
@@ -288,14 +278,14 @@ def _read(connection: sqlite3.Connection) -> Content:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == 0:
         if connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
-            raise _Damaged("it is another program's database")
+            raise NotOursError("it is another program's database")
         connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
         return Content()
     if version != FORMAT:
-        raise _Damaged(f"it has format {version}, this release knows format {FORMAT}")
+        raise NotOursError(f"it has format {version}, this release knows format {FORMAT}")
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise _Damaged(" ".join(str(verdict).split()))
+        raise NotOursError(" ".join(str(verdict).split()))
     rows = connection.execute("SELECT boot_id, sequence, message FROM report ORDER BY id").fetchall()
     reports = tuple(WaitingReport(*row) for row in rows)
     _check(reports)
@@ -303,17 +293,17 @@ def _read(connection: sqlite3.Connection) -> Content:
 
 
 def _check(reports: Iterable[WaitingReport]) -> None:
-    """Raise _Damaged if the cloud would refuse one of these: it would be sent in vain for ever."""
+    """Raise NotOursError if the cloud would refuse one of these: it would be sent in vain for ever."""
     last: dict[str, int] = {}
     for report in reports:
         try:
             message = TELEMETRY_TO_CLOUD.decode(report.octets)
         except WireError as error:
-            raise _Damaged(f"a report is none: {error}") from None
+            raise NotOursError(f"a report is none: {error}") from None
         if not isinstance(message, Report) or _key(report) != (message.boot_id, message.sequence):
-            raise _Damaged("a report stands under a wrong number")
+            raise NotOursError("a report stands under a wrong number")
         if report.sequence != last.get(report.boot_id, report.sequence - 1) + 1:
-            raise _Damaged("a report is missing")
+            raise NotOursError("a report is missing")
         last[report.boot_id] = report.sequence
 
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from headstay.datastore.model import MOST_VIOLATIONS, Model
+from headstay.datastore.model import Model
+from headstay.datastore.violations import MOST_VIOLATIONS
 from headstay.errors import NetconfError, RpcErrors
 from models import device_model, hcm, made, rules, test_model
 

@@ -28,7 +28,9 @@ ARROWS: Mapping[str, frozenset[str]] = {
     "headstay.device": EVERYTHING,
     "headstay.device_file": frozenset({"headstay.errors", "headstay.toml", "headstay.wire", "headstay.netconf.limits"}),
     "headstay.errors": frozenset(),
-    "headstay.report_store": frozenset({"headstay.engine", "headstay.wire", "headstay.errors"}),
+    "headstay.report_store": frozenset(
+        {"headstay.engine", "headstay.wire", "headstay.errors", "headstay.sqlite_refusals"}
+    ),
     "headstay.rate_limit": frozenset(),
     "headstay.sqlite_refusals": frozenset(),
     "headstay.state_directory": frozenset({"headstay.errors"}),
@@ -66,7 +68,9 @@ EVERYTHING is everything but the command line, which nothing imports but `__main
 """
 
 LIBRARIES: Mapping[str, frozenset[str]] = {
-    "yangson": frozenset({f"headstay.datastore.{name}" for name in ("model", "leaf_types", "constraints", "patterns")}),
+    "yangson": frozenset(
+        {f"headstay.datastore.{name}" for name in ("model", "leaf_types", "constraints", "patterns", "violations")}
+    ),
     "xmltodict": frozenset({"headstay.cli"}),
     "sqlalchemy": frozenset({"headstay.cloud"}),
     "aiohttp": frozenset({"headstay.cloud"}),

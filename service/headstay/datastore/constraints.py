@@ -1,9 +1,9 @@
 """Which leafs no constraint looks at, so that a new value of one can make nothing else in a valid tree wrong.
 
-With `model`, `leaf_types` and `patterns`, one of the importers of the YANG library (yangson): reads the expressions of
-`must`, `when`, `unique` and leafrefs as that library has parsed them. Goes by names alone and, where it cannot tell
-what an expression looks at, says that it looks at everything: then whole trees are validated, which is slower and as
-right.
+With `model`, `leaf_types`, `patterns` and `violations`, one of the importers of the YANG library (yangson): reads the
+expressions of `must`, `when`, `unique` and leafrefs as that library has parsed them. Goes by names alone and, where it
+cannot tell what an expression looks at, says that it looks at everything: then whole trees are validated, which is
+slower and as right.
 """
 
 from __future__ import annotations

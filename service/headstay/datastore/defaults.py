@@ -13,7 +13,8 @@ from collections.abc import Iterable
 
 from lxml import etree
 
-from headstay.datastore.edit import TAGGED, prune
+from headstay.datastore.edit import prune
+from headstay.datastore.edit_content import TAGGED
 from headstay.datastore.entries import Siblings
 from headstay.datastore.schema import Kind, SchemaNode
 

@@ -1,7 +1,8 @@
 """<edit-config> as a pure function: a tree and an edit give a tree (RFC 6241 section 7.2, RFC 7950 sections 7 and 8).
 
-Owns operations, insertion, implicit deletion of other cases, and the syntax errors of RFC 7950 section 8.3.1. Whether
-the result obeys the model's constraints is for `model.validate`, at commit. Knows no datastore and no session.
+Owns what operations and insertions do to a tree, implicit deletion of other cases, and the syntax errors of RFC 7950
+section 8.3.1; `edit_content` reads what the edit says. Whether the result obeys the model's constraints is for
+`model.validate`, at commit. Knows no datastore and no session.
 """
 
 from __future__ import annotations
@@ -14,23 +15,24 @@ from typing import Literal
 
 from lxml import etree
 
-from headstay import xml
 from headstay.datastore import edit_errors as refuse
+from headstay.datastore.edit_content import (
+    Insert,
+    Operation,
+    anchor,
+    anydata_of,
+    is_tagged,
+    keys_of,
+    operation_of,
+    place_of,
+    value_of,
+)
 from headstay.datastore.entries import Key, Siblings
 from headstay.datastore.schema import Kind, SchemaNode
-from headstay.datastore.values import NotAValue
-from headstay.errors import InvalidValue, NetconfError, OperationFailed, RpcErrors
+from headstay.errors import NetconfError, OperationFailed, RpcErrors
 
-Operation = Literal["merge", "replace", "create", "delete", "remove", "none"]
 DefaultOperation = Literal["merge", "replace", "none"]
 
-OPERATION = f"{{{xml.NETCONF}}}operation"
-INSERT, KEY, VALUE = (f"{{{xml.YANG}}}{name}" for name in ("insert", "key", "value"))
-_OPERATIONS = ("merge", "replace", "create", "delete", "remove")
-TAGGED = "{urn:ietf:params:xml:ns:netconf:default:1.0}default"
-"""The attribute that marks a default value (RFC 6243 section 6)."""
-_PLACING = {INSERT, KEY, VALUE}
-_KNOWN_ATTRIBUTES = {OPERATION, *_PLACING}
 MOST_ERRORS = 100
 """Errors of one edit that are told one by one: an edit may hold as many as a message has elements."""
 
@@ -151,7 +153,7 @@ class _Edit:
         seen: dict[str, str],
     ) -> None:
         node = self._defined(parent, target, source)
-        operation = _operation_of(source, node, target, inherited)
+        operation = operation_of(source, node, target, inherited)
         if operation in ("delete", "remove"):
             self._look_into(node, target, source)
         elif operation != "none":
@@ -198,8 +200,8 @@ class _Edit:
             return
         if operation == "none":
             return
-        value = _value(node, source, target)
-        if _is_tagged(node, source, value, target):
+        value = value_of(node, source, target)
+        if is_tagged(node, source, value, target):
             # RFC 6243 section 4.5.2: a default that is said to be one is as if nobody had set it.
             if existing is not None:
                 self.siblings.remove(target, node, existing)
@@ -236,14 +238,11 @@ class _Edit:
     ) -> None:
         if existing is not None:
             target.remove(existing)
-        content = copy.deepcopy(source)
-        for name in [name for name in content.attrib if name in _KNOWN_ATTRIBUTES]:
-            del content.attrib[name]
         self._choose(target, node)
-        self.siblings.append(target, node, content)
+        self.siblings.append(target, node, anydata_of(source))
 
     def _entry(self, target: etree._Element, node: SchemaNode, source: etree._Element, operation: Operation) -> None:
-        keys = _keys(node, source, target)
+        keys = keys_of(node, source, target)
         key: Key = tuple(element.text or "" for element in keys)
         existing = self.siblings.entry(target, node, key)
         if not self._goes_on(target, node, existing, operation, keys):
@@ -302,36 +301,26 @@ class _Edit:
 
     def _place(
         self, target: etree._Element, node: SchemaNode, source: etree._Element
-    ) -> tuple[str, etree._Element | None] | None:
-        """Read yang:insert, yang:key and yang:value (RFC 7950 sections 7.7.9 and 7.8.6)."""
-        name, other = (VALUE, KEY) if node.kind is Kind.LEAF_LIST else (KEY, VALUE)
-        if source.get(other) is not None:
-            raise refuse.attribute(
-                "unknown", node, target, other, f"a {node.kind.value} takes yang:{etree.QName(name).localname}"
-            )
-        insert = source.get(INSERT)
-        if insert is None:
+    ) -> tuple[Insert, etree._Element | None] | None:
+        """Return where an entry is to be put, and before or after which; None if the edit does not say."""
+        place = place_of(node, source, target)
+        if place is None:
             return None
-        if insert in ("first", "last"):
-            return insert, None
-        if insert not in ("before", "after"):
-            raise refuse.attribute("bad", node, target, INSERT, "insert is first, last, before or after")
-        given = source.get(name)
-        if given is None:
-            raise refuse.attribute("missing", node, target, name, f"insert {insert} says before or after which")
-        at = self.siblings.entry(target, node, _key_in(node, given, source, target, name))
+        if place.key is None:
+            return place.insert, None
+        at = self.siblings.entry(target, node, place.key)
         # An answer of its own for a hidden entry would tell that there is one (RFC 8341 section 3.2.5).
         if at is None or not self._reads(node, at):
-            message = f"there is no entry to insert {insert}"
-            raise refuse.attribute("bad", node, target, name, message, "missing-instance")
-        return insert, at
+            message = f"there is no entry to insert {place.insert}"
+            raise refuse.attribute("bad", node, target, anchor(node), message, "missing-instance")
+        return place.insert, at
 
     def _put(
         self,
         target: etree._Element,
         node: SchemaNode,
         entry: etree._Element,
-        place: tuple[str, etree._Element | None],
+        place: tuple[Insert, etree._Element | None],
     ) -> None:
         where, at = place
         if at is not None:
@@ -342,79 +331,10 @@ class _Edit:
             self.siblings.move_last(target, node, entry)
 
 
-def _operation_of(source: etree._Element, node: SchemaNode, target: etree._Element, inherited: Operation) -> Operation:
-    for name in source.attrib:
-        if name == TAGGED and node.kind is Kind.LEAF and node.defaults:
-            continue
-        if name not in _KNOWN_ATTRIBUTES and not str(name).startswith("{http://www.w3.org/"):
-            hint = "; operation belongs in the NETCONF base namespace" if name == "operation" else ""
-            raise refuse.attribute("unknown", node, target, str(name), f"unexpected attribute{hint}")
-        if name in _PLACING and not node.user_ordered:
-            raise refuse.attribute("unknown", node, target, str(name), f"{node.name} is not ordered by the user")
-    operation = source.get(OPERATION)
-    if operation is None:
-        return inherited
-    if operation not in _OPERATIONS:
-        raise refuse.attribute("bad", node, target, OPERATION, f"operation is one of {', '.join(_OPERATIONS)}")
-    if node.parent is not None and node.name in node.parent.keys and operation in ("delete", "remove"):
-        raise refuse.attribute("bad", node, target, OPERATION, "a key cannot be deleted; delete its entry")
-    return operation  # type: ignore[return-value]  # membership was checked above
-
-
-def _is_tagged(node: SchemaNode, source: etree._Element, value: etree._Element, target: etree._Element) -> bool:
-    """Return whether the attribute `default` says that this is the default value. Raises NetconfError if it is not."""
-    tagged = source.get(TAGGED, "false")
-    if tagged not in ("true", "false", "1", "0"):
-        raise refuse.attribute("bad", node, target, TAGGED, "default is true or false")
-    if tagged in ("false", "0"):
-        return False
-    if node.defaults != (value.text or "",):
-        raise refuse.value(node, target, NotAValue("it is marked as the default value, and is another"))
-    return True
-
-
-def _value(node: SchemaNode, source: etree._Element, target: etree._Element) -> etree._Element:
-    """Return a new leaf with the canonical form of the source's text."""
-    if len(source):
-        raise refuse.elements_in(node, target)
-    try:
-        canonical = node.canonical(source.text or "", source.nsmap)
-    except NotAValue as error:
-        raise refuse.value(node, target, error) from None
-    return node.instance(canonical.text or None, canonical.prefixes)
-
-
-def _keys(node: SchemaNode, source: etree._Element, target: etree._Element) -> tuple[etree._Element, ...]:
-    """Return the new key leafs of a list entry, or the new entry of a leaf-list."""
-    if node.kind is Kind.LEAF_LIST:
-        return (_value(node, source, target),)
-    keys = []
-    for tag in node.key_tags:
-        given = source.find(tag)
-        if given is None:
-            raise refuse.key_missing(node, target, etree.QName(tag).localname)
-        keys.append(_value(node.children[tag], given, target))
-    return tuple(keys)
-
-
 def _new_entry(node: SchemaNode, keys: tuple[etree._Element, ...]) -> etree._Element:
     entry = node.instance()
     entry.extend(keys)
     return entry
-
-
-def _key_in(node: SchemaNode, given: str, source: etree._Element, target: etree._Element, attribute: str) -> Key:
-    """Read the entry that yang:key or yang:value names."""
-    probe = xml.element(node.tag, prefixes={p: uri for p, uri in source.nsmap.items() if p})
-    if node.kind is Kind.LEAF_LIST:
-        probe.text = given
-    else:
-        for name, value in refuse.predicates(given, node, source, target, attribute):
-            etree.SubElement(probe, f"{{{node.namespace}}}{name}").text = value
-    try:
-        return tuple(element.text or "" for element in _keys(node, probe, target))
-    except InvalidValue as error:  # RFC 7950 section 8.3.1: it is the attribute that is wrong
-        raise refuse.attribute("bad", node, target, attribute, error.message) from None
 
 
 def prune(element: etree._Element, node: SchemaNode) -> None:

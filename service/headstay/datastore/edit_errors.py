@@ -5,7 +5,6 @@ Never quotes a value: it may be a secret.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from typing import Literal
 
@@ -29,7 +28,6 @@ from headstay.errors import (
     UnknownNamespace,
 )
 
-_PREDICATE = re.compile(r"\s*\[\s*(?:([\w.-]+):)?([\w.-]+)\s*=\s*(?:'([^']*)'|\"([^\"]*)\")\s*\]\s*")
 _ATTRIBUTE_ERRORS: dict[str, type[NetconfError]] = {
     "unknown": UnknownAttribute,
     "bad": BadAttribute,
@@ -151,23 +149,3 @@ def attribute(
         app_tag=app_tag,
         info=[ErrorInfo("bad-attribute", local), ErrorInfo("bad-element", node.name)],
     )
-
-
-def predicates(
-    given: str, node: SchemaNode, source: etree._Element, target: etree._Element, name: str
-) -> list[tuple[str, str]]:
-    """Read `[prefix:key='value']…` of yang:key. Raises a NetconfError if it is not of that form, or if a prefix does
-    not stand for the list's own namespace.
-    """
-    found, at = [], 0
-    while at < len(given):
-        match = _PREDICATE.match(given, at)
-        if match is None:
-            break
-        if match[1] is not None and source.nsmap.get(match[1]) != node.namespace:
-            raise attribute("bad", node, target, name, f"the prefix {match[1]!r} does not stand for the list's module")
-        found.append((match[2], match[3] if match[3] is not None else match[4]))
-        at = match.end()
-    if at < len(given) or sorted(key for key, _ in found) != sorted(node.keys):
-        raise attribute("bad", node, target, name, "expected a predicate for each key, such as [prefix:key='value']")
-    return found

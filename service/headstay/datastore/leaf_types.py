@@ -1,8 +1,8 @@
 """Values of leafs: from the text in a message to the canonical form, to JSON and to the YANG library's own value.
 
-With `model`, `constraints` and `patterns`, one of the importers of the YANG library (yangson). Knows its traps of
-values: it reads `1_000`, ` 1` and 1.005 with two fraction digits without complaint, so `values` looks at every text
-first; its messages quote the value, which may be a secret, so the messages here are our own.
+With `model`, `constraints`, `patterns` and `violations`, one of the importers of the YANG library (yangson). Knows its
+traps of values: it reads `1_000`, ` 1` and 1.005 with two fraction digits without complaint, so `values` looks at every
+text first; its messages quote the value, which may be a secret, so the messages here are our own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """XML Schema's regular expressions, which YANG's are (RFC 7950 section 9.4.5), matched in time that is known before.
 
-With `model`, `leaf_types` and `constraints`, one of the importers of the YANG library (yangson): what a class of
-characters holds, that library says. Everything else is an automaton that is in all its states at once, since Python's
-own matcher tries one way after the other, and whoever writes the expression can make the ways too many.
+With `model`, `leaf_types`, `constraints` and `violations`, one of the importers of the YANG library (yangson): what a
+class of characters holds, that library says. Everything else is an automaton that is in all its states at once, since
+Python's own matcher tries one way after the other, and whoever writes the expression can make the ways too many.
 """
 
 from __future__ import annotations

@@ -1,84 +1,37 @@
-"""The datastores: running, candidate and startup, their locks, and the one turn in which running changes.
+"""The datastores: running, candidate and startup, and the one turn in which they change.
 
-Readers get published trees at any time; writers take turns, which are fair among users. Running is non-volatile: what a
-commit has installed is on disk. Owns locking and the life of the candidate (RFC 6241 sections 7.5, 8.3 and 8.7);
-`confirmed` decides what becomes of a confirmed commit, and it is carried out here. Knows no session but its id and no
-message.
+Readers get published trees at any time; writers take turns, which are fair among users. Owns what an operation must
+pass before it changes anything, and the life of the candidate (RFC 6241 sections 7 and 8.3). `durable` keeps running
+and startup, `locks` knows who holds which lock, `confirmed` decides what becomes of a confirmed commit. Knows no
+session but its id and no message.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime
-import enum
 import functools
-import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Literal
 
 from lxml import etree
 
-from headstay import xml
-from headstay.datastore import confirmed
-from headstay.datastore.access import Access, Requester
-from headstay.datastore.commit import Backend, bring_back, bring_into_force
+from headstay.datastore.access import Requester
 from headstay.datastore.computing import AT_ONCE, computed, is_small
 from headstay.datastore.confirmed import CancelCommit, Commit, CommitRequest, Install, Pending, Procedure, RollBack
-from headstay.datastore.confirming import Confirming, boottime
+from headstay.datastore.confirming import Confirming
 from headstay.datastore.defaults import BASIC_MODE, DefaultsMode, with_defaults
-from headstay.datastore.difference import Change, difference
-from headstay.datastore.disk import Disk
+from headstay.datastore.durable import Durable
 from headstay.datastore.edit import EditOptions, edit, edited
-from headstay.datastore.events import ConfigChange, DatastoreEvent
-from headstay.datastore.model import Model
-from headstay.datastore.secrets import Vault, protected, without_clear_secrets
+from headstay.datastore.locks import Lock, Locks
+from headstay.datastore.name import Name
+from headstay.datastore.parts import Parts
+from headstay.datastore.secrets import protected, without_clear_secrets
 from headstay.datastore.turns import Turns
 from headstay.datastore.view import View
-from headstay.errors import (
-    AccessDenied,
-    ErrorInfo,
-    InUse,
-    InvalidValue,
-    LockDenied,
-    NetconfError,
-    OperationFailed,
-    RpcErrors,
-)
+from headstay.errors import AccessDenied, ErrorInfo, InvalidValue, LockDenied, NetconfError, RpcErrors
 
-_log = logging.getLogger(__name__)
-
-
-class Name(enum.Enum):
-    """A configuration datastore."""
-
-    RUNNING = "running"
-    CANDIDATE = "candidate"
-    STARTUP = "startup"
-
-
-@dataclass(frozen=True, slots=True)
-class Lock:
-    """Who holds a datastore, and since when."""
-
-    session_id: int
-    since: datetime.datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the datastores are made of."""
-
-    model: Model
-    disk: Disk
-    vault: Vault
-    access: Access
-    backend: Backend
-    observe: Callable[[DatastoreEvent], None] = lambda _: None
-    """Called in the loop's thread after what it tells of is in force and durable; never waits, never raises."""
-    clock: Callable[[], float] = boottime
-    """Seconds; a clock that never jumps and that runs while the device is suspended."""
+__all__ = ["Datastores", "Lock", "Name", "Parts"]
 
 
 class Datastores:
@@ -101,18 +54,18 @@ class Datastores:
         self.model = parts.model
         self.access = parts.access
         self._parts = parts
-        self._running = running
+        procedure = Procedure(pending)
+        self._durable = Durable(parts, procedure, running, startup)
         self._candidate: etree._Element | None = None  # None: unmodified, it follows running
-        self._startup = startup
         self.names = tuple(Name) if with_startup else (Name.RUNNING, Name.CANDIDATE)
         """The datastores that exist."""
-        self._locks: dict[Name, Lock] = {}
+        self._locks = Locks()
         self._following_up = False  # whether a commit that goes before all others waits, or is carried out
         self._revoked: set[int] = set()  # sessions whose users are no more, until their last operations have ended
         self._turn = Turns(1)
         self.computing = Turns(AT_ONCE)
         """For whatever is computed for users in threads outside the turn in which datastores change."""
-        self._confirming = Confirming(Procedure(pending), self._turn, self._perform, parts.observe, parts.clock)
+        self._confirming = Confirming(procedure, self._turn, self._perform, parts.observe, parts.clock)
 
     async def stop(self) -> None:
         """Finish what ended sessions have left to undo. Call it when all sessions have ended."""
@@ -127,13 +80,13 @@ class Datastores:
             case Name.CANDIDATE if self._candidate is not None:
                 return self._candidate
             case Name.STARTUP:
-                return self._startup if self._startup is not None else self.model.empty()
-        return self._running
+                return self._durable.startup
+        return self._durable.running
 
     def view(self, requester: Requester) -> View:
         """Return what this requester may read now; what is done with it may be done in a thread."""
-        permissions = self.access.permissions(requester, self._running)
-        return View(self.model.schema, self._running, permissions)
+        permissions = self.access.permissions(requester, self._durable.running)
+        return View(self.model.schema, self._durable.running, permissions)
 
     def state(self) -> etree._Element:
         """Return a tree of the datastores' own state."""
@@ -141,31 +94,31 @@ class Datastores:
 
     def may_receive(self, requester: Requester, notification: etree._Element) -> bool:
         """Return whether this requester may receive a notification, and count it if not (RFC 8341 section 3.4.6)."""
-        return self.access.may_receive(requester, self._running, notification)
+        return self.access.may_receive(requester, self._durable.running, notification)
 
     def concealed(self, requester: Requester, error: NetconfError) -> NetconfError:
         """Return an error as it may be told to this requester."""
-        return self.access.concealed(requester, self._running, error)
+        return self.access.concealed(requester, self._durable.running, error)
 
     # writing
 
     def authorize(self, requester: Requester, operation: str) -> None:
         """Raise AccessDenied unless this requester may execute the operation with this tag."""
-        self.access.authorize(requester, self._running, operation)
+        self.access.authorize(requester, self._durable.running, operation)
 
     async def edit(self, requester: Requester, target: Name, config: etree._Element, options: EditOptions) -> None:
         """Apply an <edit-config> (RFC 6241 section 7.2). Raises NetconfError or RpcErrors; then nothing changed,
         except that with continue-on-error everything that was right took effect.
         """
         async with self._computing_of(requester, config):
-            await self.access.authorize_edit(requester, self._running, config, options.default_operation)
+            await self.access.authorize_edit(requester, self._durable.running, config, options.default_operation)
         # Before the turn: hashing passwords takes its time, and nobody shall wait for it.
         computing = self._computing_of(requester, config)
         config = await protected(self._parts.vault, self.model.schema, config, self.read(target), computing)
         async with self._turn_of(requester):
             self._free_for(requester, target)
             old = self.read(target)
-            reads = self.access.permissions(requester, self._running).reads
+            reads = self.access.permissions(requester, self._durable.running).reads
             to_the_end = options.error_option == "continue-on-error"
             work = functools.partial(
                 edit, self.model.schema, old, config, options.default_operation, reads, to_the_end=to_the_end
@@ -173,7 +126,7 @@ class Datastores:
             outcome = await computed(work, old, config)
             if outcome.errors and not to_the_end:
                 raise RpcErrors(outcome.errors)
-            await self.access.authorize_changes(requester, self._running, old, outcome.tree)
+            await self.access.authorize_changes(requester, self._durable.running, old, outcome.tree)
             try:
                 await self._carry_out(requester, target, outcome.tree, options)
             except (NetconfError, RpcErrors) as error:
@@ -194,7 +147,7 @@ class Datastores:
             raise InvalidValue(f"the source and the target of a copy are both {target.value}")
         if not isinstance(source, Name):
             async with self._computing_of(requester, source):
-                await self.access.authorize_edit(requester, self._running, source, "merge")
+                await self.access.authorize_edit(requester, self._durable.running, source, "merge")
             computing = self._computing_of(requester, source)
             source = await protected(self._parts.vault, self.model.schema, source, self.read(target), computing)
         async with self._turn_of(requester):
@@ -205,8 +158,8 @@ class Datastores:
             # RFC 8341 section 3.2.6: saving running needs no right to what is in it.
             if (source, target) != (Name.RUNNING, Name.STARTUP):
                 if isinstance(source, Name):
-                    tree = self.access.visible(requester, self._running, tree)
-                await self.access.authorize_changes(requester, self._running, self.read(target), tree)
+                    tree = self.access.visible(requester, self._durable.running, tree)
+                await self.access.authorize_changes(requester, self._durable.running, self.read(target), tree)
             if target is not Name.CANDIDATE:
                 await asyncio.to_thread(self.model.validate, tree)
             await self._install(requester, target, tree)
@@ -217,11 +170,7 @@ class Datastores:
             self._free_for(requester, target)
             if target is not Name.STARTUP:
                 raise InvalidValue(f"the {target.value} configuration cannot be deleted")
-            old = self.read(target)
-            await self._parts.disk.save({Name.STARTUP.value: None})
-            self._startup = None
-            changes = await asyncio.to_thread(difference, self.model.schema, old, self.model.empty())
-            self._tell_of(requester, "startup", changes)
+            await self._durable.replace_startup(requester, None)
 
     async def validate(self, requester: Requester, source: Name | etree._Element) -> None:
         """Check a datastore or a given configuration (RFC 6241 section 8.6.4.1)."""
@@ -246,11 +195,12 @@ class Datastores:
         async with self._turn_of(requester, first=first):
             self._unlocked_for(requester, Name.RUNNING)
             self._unlocked_for(requester, Name.CANDIDATE)
+            running = self._durable.running
             if self._candidate is not None:
-                await self.access.authorize_changes(requester, self._running, self._running, self._candidate)
+                await self.access.authorize_changes(requester, running, running, self._candidate)
             if request.confirmed and request.persist is not None:
-                self.access.authorize_persistence(requester, self._running)
-            await self._confirming.take(Commit(requester, request, self._running))
+                self.access.authorize_persistence(requester, running)
+            await self._confirming.take(Commit(requester, request, running))
 
     async def cancel_commit(self, requester: Requester, persist_id: str | None = None) -> None:
         """Undo the confirmed commit that is pending (RFC 6241 section 8.4.4.1). Raises NetconfError; it stays then."""
@@ -272,7 +222,7 @@ class Datastores:
 
     def locks(self) -> Mapping[Name, Lock]:
         """Return the locks that are held."""
-        return self._locks
+        return self._locks.held
 
     async def lock(self, requester: Requester, name: Name) -> None:
         """Lock a datastore (RFC 6241 section 7.5). Raises LockDenied.
@@ -281,12 +231,7 @@ class Datastores:
         """
         async with self._turn_of(requester):
             self._known(name)
-            held = self._locks.get(name)
-            if held is not None:
-                raise LockDenied(
-                    f"{name.value} is locked by session {held.session_id}",
-                    info=[ErrorInfo("session-id", str(held.session_id))],
-                )
+            self._locks.lockable(name)
             if name is Name.CANDIDATE and self._candidate is not None:
                 raise LockDenied(
                     "the candidate has changes that are neither committed nor discarded; discard-changes drops them",
@@ -294,16 +239,14 @@ class Datastores:
                 )
             if name is Name.RUNNING:
                 self._confirming.procedure.lockable_by(requester)
-            self._locks[name] = Lock(requester.session_id, datetime.datetime.now(datetime.UTC))
+            self._locks.lock(requester.session_id, name, datetime.datetime.now(datetime.UTC))
 
     async def unlock(self, requester: Requester, name: Name) -> None:
         """Unlock a datastore; the candidate's changes are discarded (RFC 6241 sections 7.6 and 8.3.5.2)."""
         async with self._turn_of(requester):
             self._known(name)
-            held = self._locks.get(name)
-            if held is None or held.session_id != requester.session_id:
-                raise OperationFailed(f"this session does not hold the lock of {name.value}")
-            self._release(name)
+            self._locks.unlock(requester.session_id, name)
+            self._after_unlocking([name])
 
     def session_revoked(self, session_id: int) -> None:
         """Do nothing more for a session, whose user is no more; also not what already waits for its turn."""
@@ -311,8 +254,7 @@ class Datastores:
 
     def session_ended(self, session_id: int) -> None:
         """Release what a session held, and begin to undo what does not outlive it; `settled` waits for that."""
-        for name in [name for name, lock in self._locks.items() if lock.session_id == session_id]:
-            self._release(name)
+        self._after_unlocking(self._locks.session_ended(session_id))
         self._revoked.discard(session_id)
         self._confirming.session_ended(session_id)
 
@@ -320,9 +262,8 @@ class Datastores:
         """Wait until nothing is left to undo for sessions that have ended."""
         await self._confirming.settled()
 
-    def _release(self, name: Name) -> None:
-        del self._locks[name]
-        if name is Name.CANDIDATE:
+    def _after_unlocking(self, names: Collection[Name]) -> None:
+        if Name.CANDIDATE in names:
             self._candidate = None
 
     def _computing_of(self, requester: Requester, config: etree._Element) -> AbstractAsyncContextManager[None]:
@@ -364,9 +305,7 @@ class Datastores:
 
     def _unlocked_for(self, requester: Requester, name: Name) -> None:
         self._known(name)
-        held = self._locks.get(name)
-        if held is not None and held.session_id != requester.session_id:
-            raise InUse(f"{name.value} is locked by session {held.session_id}")
+        self._locks.free_for(requester.session_id, name)
 
     async def _carry_out(self, requester: Requester, target: Name, tree: etree._Element, options: EditOptions) -> None:
         # Running is validated by its transaction; a candidate's constraints wait for the commit unless a test was asked
@@ -382,48 +321,14 @@ class Datastores:
             return self.read(source)
         return await asyncio.to_thread(edited, self.model.schema, self.model.empty(), source)
 
-    async def _is_running(self, tree: etree._Element) -> bool:
-        # Canonical trees mean the same exactly when they read the same.
-        running = self._running
-        return await computed(lambda: xml.serialise(tree) == xml.serialise(running), tree, running)
-
     async def _install(self, requester: Requester, target: Name, tree: etree._Element) -> None:
         match target:
             case Name.CANDIDATE:
-                same = tree is self._running or await self._is_running(tree)
-                self._candidate = None if same else tree
+                self._candidate = None if await self._durable.is_running(tree) else tree
             case Name.STARTUP:
-                old = self.read(target)
-                await self._parts.disk.save({Name.STARTUP.value: await _serialised(tree)})
-                self._startup = tree
-                changes = await asyncio.to_thread(difference, self.model.schema, old, tree)
-                self._tell_of(requester, "startup", changes)
+                await self._durable.replace_startup(requester, tree)
             case Name.RUNNING:
-                await self._replace_running(requester, tree, self._confirming.procedure.pending)
-
-    async def _replace_running(self, requester: Requester, tree: etree._Element, pending: Pending | None) -> None:
-        """Bring a tree into force, and store with it what is pending then."""
-
-        async def install() -> None:
-            contents, facts = await _recorded(pending)
-            await self._parts.disk.save({Name.RUNNING.value: await _serialised(tree), **contents}, facts)
-            self._running = tree
-
-        done = await bring_into_force(self.model, self._parts.backend, self._running, tree, install)
-        if not done:
-            await self._note(pending)
-        self._tell_of(requester, "running", done)
-
-    async def _note(self, pending: Pending | None) -> None:
-        """Store what is pending, if it is something else than before."""
-        if pending is not self._confirming.procedure.pending:
-            await self._parts.disk.save(*await _recorded(pending))
-
-    def _tell_of(
-        self, requester: Requester | None, datastore: Literal["running", "startup"], changes: Sequence[Change]
-    ) -> None:
-        if changes:
-            self._parts.observe(ConfigChange(requester, datastore, tuple(changes)))
+                await self._durable.replace_running(requester, tree, self._confirming.procedure.pending)
 
     # what a confirmed commit asks for, within the turn
 
@@ -431,42 +336,11 @@ class Datastores:
         match effect:
             case Install(requester, pending):
                 if self._candidate is not None:
-                    await self._replace_running(requester, self._candidate, pending)
+                    await self._durable.replace_running(requester, self._candidate, pending)
                     self._candidate = None
                 else:
-                    await self._note(pending)
+                    await self._durable.note(pending)
             case RollBack():
-                await self._roll_back(effect)
-
-    async def _roll_back(self, effect: RollBack) -> None:
-        contents, facts = confirmed.record(None)
-
-        async def save(running: Mapping[str, bytes]) -> None:
-            has_to_be = effect.requester is None
-            try:
-                await self._parts.disk.save({**running, **contents}, facts, in_force=has_to_be)
-            except NetconfError as error:
-                if not has_to_be:
-                    raise
-                # What is stored undoes itself at the next start, so the way back is safe without the disk.
-                _log.error("a confirmed commit is undone, but not on disk: %s", error.message)
-
-        async def install() -> None:
-            await save({Name.RUNNING.value: await _serialised(effect.tree)})
-            self._running = effect.tree
-
-        done = await bring_back(self.model, self._parts.backend, self._running, effect.tree, install)
-        if not done:
-            await save({})
-        if self._candidate is not None and await self._is_running(self._candidate):
-            self._candidate = None
-        self._tell_of(effect.requester, "running", done)
-
-
-async def _serialised(tree: etree._Element) -> bytes:
-    return await computed(lambda: xml.serialise(tree), tree)
-
-
-async def _recorded(pending: Pending | None) -> confirmed.Record:
-    """Return what is stored of a confirmed commit that is pending."""
-    return await computed(lambda: confirmed.record(pending), *(() if pending is None else (pending.before,)))
+                await self._durable.roll_back(effect)
+                if self._candidate is not None and await self._durable.is_running(self._candidate):
+                    self._candidate = None

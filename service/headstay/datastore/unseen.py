@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from lxml import etree
 
 from headstay import xml
-from headstay.datastore.edit import OPERATION, TAGGED
+from headstay.datastore.edit_content import OPERATION, TAGGED
 from headstay.datastore.nacm import Permissions, Right
 from headstay.datastore.schema import Kind, SchemaNode
 from headstay.datastore.values import NotAValue

@@ -17,7 +17,7 @@ import msgspec
 
 from headstay.engine import inputs
 from headstay.engine.actions import Action
-from headstay.engine.channel import Channel
+from headstay.engine.channels import Channels
 from headstay.engine.effects import (
     AskToUnbind,
     Authenticate,
@@ -50,7 +50,6 @@ from headstay.engine.main_connection import MainConnection
 from headstay.engine.picture import Interrupted
 from headstay.engine.probe import ask
 from headstay.engine.reports import ReportStore
-from headstay.engine.services import SERVICES
 from headstay.engine.settings import Identity, Server, Settings
 from headstay.engine.status import Status
 from headstay.engine.steps import Attempt
@@ -91,7 +90,7 @@ class Engine:
         jitter = jitter or random.Random()  # noqa: S311 -- spreads load, guards nothing
         self._machine = Machine(identity, settings, jitter, store, interrupted)
         self._contexts = TlsContexts(clock)
-        self._services = ServiceContext(self._machine.reports)
+        self._channels = Channels(ServiceContext(self._machine.reports), self._contexts, self._tell, clock)
 
         self._inbox: deque[Input] = deque()
         self._running = False
@@ -103,10 +102,7 @@ class Engine:
         self._attempt: Attempt | None = None
         self._main: MainConnection | None = None  # that of the attempt, once it stands
         self._of_attempt: set[asyncio.Task[None]] = set()  # a step, or the main connection's reader and writer
-        self._channels: dict[str, Channel] = {}
-        self._channel_tasks: dict[str, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()  # what still closes the last main connection, or an attempt
-        self._closing_channels: set[asyncio.Task[None]] = set()  # no attempt waits for these
         self._unbindings: dict[int, asyncio.Future[UnbindOutcome]] = {}  # by the number of their request
         self._askings: dict[int, Asking] = {}  # those that go by HTTPS
         self._beside: set[asyncio.Task[None]] = set()  # what servers are asked whatever becomes of the attempt
@@ -195,13 +191,7 @@ class Engine:
     def status(self) -> Status:
         """Return the link as it is now."""
         status = self._machine.status(self._clock())
-        shown = [
-            self._channels[s.instance].measured(s)
-            if s.established_at is not None and s.instance in self._channels
-            else s
-            for s in status.subconnections
-        ]
-        return replace(status, subconnections=tuple(shown))
+        return replace(status, subconnections=self._channels.measured(status.subconnections))
 
     async def stop(self) -> None:
         """Close the connection properly, within CLOSE_WITHIN seconds, and end `run()`."""
@@ -272,20 +262,15 @@ class Engine:
                 if self._main is not None:
                     self._main.ping()
             case OpenSubconnection():
-                self._open(effect)
+                self._channels.open(effect, self._machine.settings)
             case TuneSubconnections(limits):
-                for channel in self._channels.values():
-                    if channel.service == limits.name:
-                        channel.tune(limits)
+                self._channels.tune(limits)
             case CloseSubconnection(instance):
-                self._close_channel(instance)
+                self._channels.close(instance)
             case WakeServices(service):
-                for channel in self._channels.values():
-                    if channel.service == service:
-                        channel.wake()
+                self._channels.wake(service)
             case ClearTraffic():
-                for channel in self._channels.values():
-                    channel.clear_counters()
+                self._channels.clear_counters()
             case Emit(event):
                 self._emit(event, now)
 
@@ -332,8 +317,7 @@ class Engine:
         for task in list(self._of_attempt):
             self._cancel(task, self._closing)
         self._of_attempt.clear()
-        for instance in list(self._channels):
-            self._close_channel(instance)
+        self._channels.close_all()
         if attempt is not None:
             attempt.abort()
             if attempt.main is not None:
@@ -353,23 +337,6 @@ class Engine:
         waiting = self._unbindings.pop(request, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(outcome)
-
-    # subconnections -------------------------------------------------------------------------------
-
-    def _open(self, opening: OpenSubconnection) -> None:
-        channel = Channel(opening, SERVICES[opening.service](self._services), self._clock)
-        self._channels[opening.instance] = channel
-        task = asyncio.create_task(channel.run(self._machine.settings, self._contexts, self._tell))
-        self._channel_tasks[opening.instance] = task
-        task.add_done_callback(lambda _: self._forget(opening.instance, channel))
-
-    def _forget(self, instance: str, channel: Channel) -> None:
-        if self._channels.get(instance) is channel:
-            del self._channels[instance], self._channel_tasks[instance]
-
-    def _close_channel(self, instance: str) -> None:
-        if self._channels.pop(instance, None) is not None:
-            self._cancel(self._channel_tasks.pop(instance), self._closing_channels)
 
     # tasks ----------------------------------------------------------------------------------------
 
@@ -397,7 +364,7 @@ class Engine:
             self._cancel(task, self._closing)
         if self._attempt is not None:
             self._disconnect("", graceful=False)
-        closing = self._closing | self._closing_channels
+        closing = self._closing | self._channels.closing
         if closing:
             _, late = await asyncio.wait(closing, timeout=CLOSE_WITHIN)
             for task in late:

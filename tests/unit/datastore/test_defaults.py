@@ -9,7 +9,8 @@ from lxml import etree
 
 from headstay import xml
 from headstay.datastore.defaults import DefaultsMode, with_defaults
-from headstay.datastore.edit import TAGGED, edited
+from headstay.datastore.edit import edited
+from headstay.datastore.edit_content import TAGGED
 from headstay.datastore.schema import SchemaNode
 from headstay.errors import RpcErrors
 from models import device_model, hcm, made
