@@ -23,6 +23,8 @@ class _Node:
     def __init__(self, schema: SchemaNode, element: etree._Element | None, open_secret: OpenSecret) -> None:
         self._schema = schema
         self._element = element
+        # Found in one walk; of the entries of a list each is asked for by `entries`.
+        self._children = {} if element is None else {str(child.tag): child for child in element}
         self._open_secret = open_secret
 
     def text(self, name: str) -> str | None:
@@ -64,7 +66,7 @@ class _Node:
         return [_Node(self._schema.children[_tag(name)], entry, self._open_secret) for entry in entries]
 
     def _leaf(self, name: str) -> etree._Element | None:
-        return self._element.find(_tag(name)) if self._element is not None else None
+        return self._children.get(_tag(name))
 
 
 def settings_of(schema: SchemaNode, tree: etree._Element, open_secret: OpenSecret) -> Settings:

@@ -7,7 +7,7 @@ entry and presence container is one Change; a list entry that comes or goes is n
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -47,24 +47,37 @@ class Change:
 
 def difference(schema: SchemaNode, old: etree._Element, new: etree._Element) -> list[Change]:
     """Return the changes that lead from `old` to `new`, in schema order, parents first."""
-    return list(_below(schema, old, new))
+    return [] if old is new else list(_children(schema, old, new))
 
 
 def _below(
     node: SchemaNode, old: etree._Element | None, new: etree._Element | None, implied: bool = False
 ) -> Iterator[Change]:
     # Most of a tree stays as it is, and reading alike is meaning the same.
-    if old is not None and new is not None and (old is new or serialise(old) == serialise(new)):
-        return
-    present = {element.tag for tree in (old, new) if tree is not None for element in tree}
-    for child in node.children.values():
-        if child.tag not in present or not child.config:
+    if old is None or new is None or serialise(old) != serialise(new):
+        yield from _children(node, old, new, implied)
+
+
+def _children(
+    node: SchemaNode, old: etree._Element | None, new: etree._Element | None, implied: bool = False
+) -> Iterator[Change]:
+    before, after = _by_tag(old), _by_tag(new)
+    for tag, child in node.children.items():
+        if (tag not in before and tag not in after) or not child.config:
             continue
         goes = implied or (new is not None and bool(child.cases) and _gave_way(child, new))
+        was, now = before.get(tag, ()), after.get(tag, ())
         if child.kind in (Kind.LIST, Kind.LEAF_LIST):
-            yield from _entries(child, _all(old, child), _all(new, child), goes)
+            yield from _entries(child, was, now, goes)
         else:
-            yield from _single(child, _one(old, child), _one(new, child), goes)
+            yield from _single(child, next(iter(was), None), next(iter(now), None), goes)
+
+
+def _by_tag(parent: etree._Element | None) -> Mapping[str, Sequence[etree._Element]]:
+    found: dict[str, list[etree._Element]] = {}
+    for child in () if parent is None else parent:
+        found.setdefault(str(child.tag), []).append(child)
+    return found
 
 
 def _gave_way(node: SchemaNode, new: etree._Element) -> bool:
@@ -93,7 +106,9 @@ def _single(
         yield Change(Edit.MODIFIED, node, old, new)
 
 
-def _entries(node: SchemaNode, old: list[etree._Element], new: list[etree._Element], implied: bool) -> Iterator[Change]:
+def _entries(
+    node: SchemaNode, old: Sequence[etree._Element], new: Sequence[etree._Element], implied: bool
+) -> Iterator[Change]:
     before = {key_of(node, entry): entry for entry in old}
     after = {key_of(node, entry): entry for entry in new}
     for key, entry in before.items():
@@ -129,11 +144,3 @@ def _same(node: SchemaNode, old: etree._Element, new: etree._Element) -> bool:
     if node.kind is Kind.ANYDATA:
         return serialise(old) == serialise(new)
     return old.text == new.text  # prefixes in a canonical text are the modules' own
-
-
-def _one(parent: etree._Element | None, node: SchemaNode) -> etree._Element | None:
-    return parent.find(node.tag) if parent is not None else None
-
-
-def _all(parent: etree._Element | None, node: SchemaNode) -> list[etree._Element]:
-    return parent.findall(node.tag) if parent is not None else []

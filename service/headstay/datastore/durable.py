@@ -42,6 +42,7 @@ class Durable:
         self._model = parts.model
         self._procedure = procedure
         self._startup = startup
+        self._read_as: tuple[etree._Element, bytes] | None = None
 
     @property
     def startup(self) -> etree._Element:
@@ -50,9 +51,14 @@ class Durable:
 
     async def is_running(self, tree: etree._Element) -> bool:
         """Return whether a canonical tree means the same as running."""
-        running = self.running
         # They do exactly when they read the same.
-        return tree is running or await computed(lambda: xml.serialise(tree) == xml.serialise(running), tree, running)
+        return tree is self.running or await _serialised(tree) == await self._octets()
+
+    async def _octets(self) -> bytes:
+        """Return what running reads as."""
+        if self._read_as is None or self._read_as[0] is not self.running:
+            self._read_as = self.running, await _serialised(self.running)
+        return self._read_as[1]
 
     # What follows changes what is stored. If it raises a NetconfError or RpcErrors, nothing has changed.
 
@@ -68,9 +74,11 @@ class Durable:
         """Bring a tree into force, and store with it what is pending then."""
 
         async def install() -> None:
-            contents, facts = await _recorded(pending)
-            await self._parts.disk.save({Name.RUNNING.value: await _serialised(tree), **contents}, facts)
+            octets = await _serialised(tree)
+            contents, facts = await self._recorded(pending)
+            await self._parts.disk.save({Name.RUNNING.value: octets, **contents}, facts)
             self.running = tree
+            self._read_as = tree, octets
 
         done = await bring_into_force(self._model, self._parts.backend, self.running, tree, install)
         if not done:
@@ -79,8 +87,15 @@ class Durable:
 
     async def note(self, pending: Pending | None) -> None:
         """Store what is pending, if it is something else than before."""
-        if pending is not self._procedure.pending:
-            await self._parts.disk.save(*await _recorded(pending))
+        contents, facts = await self._recorded(pending)
+        if contents or facts:
+            await self._parts.disk.save(contents, facts)
+
+    async def _recorded(self, pending: Pending | None) -> confirmed.Record:
+        """Return what is stored of a confirmed commit that is pending; nothing if that is stored already."""
+        if pending is self._procedure.pending:
+            return {}, {}
+        return await computed(lambda: confirmed.record(pending), *(() if pending is None else (pending.before,)))
 
     async def roll_back(self, effect: RollBack) -> None:
         """Bring the tree from before a confirmed commit into force, and store that nothing is pending.
@@ -117,8 +132,3 @@ class Durable:
 
 async def _serialised(tree: etree._Element) -> bytes:
     return await computed(lambda: xml.serialise(tree), tree)
-
-
-async def _recorded(pending: Pending | None) -> confirmed.Record:
-    """Return what is stored of a confirmed commit that is pending."""
-    return await computed(lambda: confirmed.record(pending), *(() if pending is None else (pending.before,)))
