@@ -21,8 +21,10 @@ from headstay.datastore.difference import Change
 from headstay.datastore.disk import Disk
 from headstay.datastore.edit import EditOptions
 from headstay.datastore.events import ConfirmedCommit, DatastoreEvent
+from headstay.datastore.name import Name
+from headstay.datastore.parts import Parts
 from headstay.datastore.secrets import Vault
-from headstay.datastore.stores import Datastores, Name, Parts
+from headstay.datastore.stores import Datastores
 from headstay.errors import NetconfError
 from models import OpenTo, device_model, hcm, values
 

@@ -20,8 +20,9 @@ from headstay.datastore.access import Access, Requester, Source
 from headstay.datastore.edit import edited
 from headstay.datastore.events import DatastoreEvent
 from headstay.datastore.model import Model
+from headstay.datastore.parts import Parts
 from headstay.datastore.secrets import Vault
-from headstay.datastore.stores import Datastores, Parts
+from headstay.datastore.stores import Datastores
 from headstay.netconf.framing import Deframer, Framing, frame
 from headstay.netconf.limits import Limits
 from headstay.netconf.notifications import Notifications

@@ -34,8 +34,10 @@ from headstay.datastore.edits import account
 from headstay.datastore.events import ConfigChange, DatastoreEvent
 from headstay.datastore.model import DATA, Model
 from headstay.datastore.modules import device_modules
+from headstay.datastore.name import Name
+from headstay.datastore.parts import Parts
 from headstay.datastore.secrets import Vault, protected
-from headstay.datastore.stores import Datastores, Name, Parts
+from headstay.datastore.stores import Datastores
 from headstay.device_file import SOCKET_NAME, DeviceFile
 from headstay.dhcp.wall_clock import read_boot_id
 from headstay.engine.events import ConnectionStateChange, Event

@@ -12,7 +12,8 @@ from ncclient.operations import RPCError
 
 from fakes_netconf import CLOUD, USERS, RawClient, is_ok, make_datastores, running_server, tag, unix_client
 from headstay import xml
-from headstay.datastore.stores import Datastores, Name
+from headstay.datastore.name import Name
+from headstay.datastore.stores import Datastores
 
 CANCEL = "<cancel-commit/>"
 LOCK = "<lock><target><running/></target></lock>"

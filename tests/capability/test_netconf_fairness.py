@@ -22,7 +22,8 @@ from headstay.datastore import passwords
 from headstay.datastore.access import Requester, Source
 from headstay.datastore.computing import AT_ONCE
 from headstay.datastore.edit import EditOptions
-from headstay.datastore.stores import Datastores, Name
+from headstay.datastore.name import Name
+from headstay.datastore.stores import Datastores
 from headstay.netconf.operations import execute
 from models import hcm
 

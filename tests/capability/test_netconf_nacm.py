@@ -27,8 +27,9 @@ from headstay import xml
 from headstay.datastore.access import Access, Requester, Source, first_user_access
 from headstay.datastore.edit import EditOptions
 from headstay.datastore.nacm import Right
+from headstay.datastore.name import Name
 from headstay.datastore.secrets import Vault
-from headstay.datastore.stores import Datastores, Name
+from headstay.datastore.stores import Datastores
 
 SECRET = "open sesame"
 SEALED = Vault(bytes(32)).seal(SECRET, model().schema.find("/hcm:cloud-management/server/password"))

@@ -29,7 +29,8 @@ from fakes_netconf import (
 )
 from headstay import device, xml
 from headstay.datastore import access, passwords
-from headstay.datastore.stores import Datastores, Name
+from headstay.datastore.name import Name
+from headstay.datastore.stores import Datastores
 from headstay.netconf.notifications import Notifications
 from headstay.netconf.server import NetconfServer
 

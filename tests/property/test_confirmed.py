@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from device_datastores import FIRST, Device, session
-from headstay.datastore.stores import Name
+from headstay.datastore.name import Name
 from headstay.errors import InvalidValue, NetconfError
 
 INTERVALS = st.integers(10, 14)

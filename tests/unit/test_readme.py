@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from fakes_netconf import model
-from headstay.datastore.stores import Name
+from headstay.datastore.name import Name
 from headstay.netconf.capabilities import capabilities
 
 ROOT = Path(__file__).parents[2]

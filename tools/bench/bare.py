@@ -19,7 +19,7 @@ import asyncssh
 
 from client import BASE, BASE_1_1, HELLO, Target
 from headstay.netconf.framing import Framing, frame
-from headstay.netconf.ssh_transport import Transport
+from headstay.netconf.ssh_transport import ALGORITHMS, Transport
 
 _ANSWER = f'<rpc-reply xmlns="{BASE}" message-id="1"><data>{{}}</data></rpc-reply>'
 
@@ -84,7 +84,7 @@ async def serve(host_key: str, octets: int) -> None:
     loop = asyncio.get_running_loop()
     answer = frame(_ANSWER.format("x" * max(0, octets - len(_ANSWER))).encode(), Framing.CHUNKED)
     options = asyncssh.SSHServerConnectionOptions(
-        server_factory=lambda: _Door(answer), server_host_keys=[host_key], encoding=None
+        server_factory=lambda: _Door(answer), server_host_keys=[host_key], encoding=None, **ALGORITHMS
     )
     server = await loop.create_server(lambda: Transport(loop, options), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)

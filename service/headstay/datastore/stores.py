@@ -31,8 +31,6 @@ from headstay.datastore.turns import Turns
 from headstay.datastore.view import View
 from headstay.errors import AccessDenied, ErrorInfo, InvalidValue, LockDenied, NetconfError, RpcErrors
 
-__all__ = ["Datastores", "Lock", "Name", "Parts"]
-
 
 class Datastores:
     """The datastores of one device.

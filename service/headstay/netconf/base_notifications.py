@@ -17,7 +17,7 @@ from headstay.datastore.edits import Edited
 from headstay.datastore.events import ConfigChange, ConfirmedCommit, ConfirmEvent
 from headstay.datastore.values import NotAValue, ip_address
 from headstay.netconf import messages
-from headstay.netconf.session import Termination
+from headstay.netconf.session_words import Termination
 
 _NAMESPACE: Final = "urn:ietf:params:xml:ns:yang:ietf-netconf-notifications"
 _DEVICE: Final = Requester("headstay", 0, Source.LOCAL)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from urllib.parse import quote
 
 from headstay.datastore.modules import Module
-from headstay.datastore.stores import Name
+from headstay.datastore.name import Name
 from headstay.netconf import yang_library
 from headstay.netconf.messages import BASE_1_0, BASE_1_1
 from headstay.netconf.operations import nmda, with_defaults

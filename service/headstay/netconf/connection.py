@@ -20,7 +20,8 @@ from headstay.datastore.turns import Turns
 from headstay.errors import NetconfError, OperationFailed, RpcErrors
 from headstay.netconf import messages
 from headstay.netconf.messages import Reply, Rpc, Unreadable
-from headstay.netconf.session import (
+from headstay.netconf.session import Session
+from headstay.netconf.session_words import (
     CloseTransport,
     Execute,
     Input,
@@ -38,7 +39,6 @@ from headstay.netconf.session import (
     Reserved,
     Revoked,
     Send,
-    Session,
     Subscribed,
     Termination,
     Tick,

@@ -25,7 +25,8 @@ from headstay.netconf.memory import Trimmer
 from headstay.netconf.notifications import Notifications
 from headstay.netconf.operations import Context, LearnedFunction, ModelRpc, StateFunction, execute, nothing_learned
 from headstay.netconf.operations.monitoring import ServerState, SessionState, Transport, netconf_state
-from headstay.netconf.session import Session, Termination
+from headstay.netconf.session import Session
+from headstay.netconf.session_words import Termination
 from headstay.netconf.statistics import Counters, Statistics
 from headstay.netconf.streams import Subscription
 

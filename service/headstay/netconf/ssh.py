@@ -13,10 +13,9 @@ import socket
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import asyncssh
-from asyncssh.kex import get_kex_algs
 
 from headstay.datastore.access import Source
 from headstay.errors import StartupError
@@ -26,35 +25,10 @@ from headstay.netconf.limits import Limits
 from headstay.netconf.login_delay import LoginDelay
 from headstay.netconf.operations.monitoring import SSH
 from headstay.netconf.sessions import Peer, Sessions
-from headstay.netconf.ssh_transport import KEEPALIVE, Transport
+from headstay.netconf.ssh_transport import ALGORITHMS, KEEPALIVE, Transport
 
 SUBSYSTEM: Final = "netconf"
 
-_ALGORITHMS: Final[dict[str, Any]] = {
-    # No finite-field exchange (slow, and on its way out), no chacha20 (asyncssh takes twice the time for it), no SHA-1.
-    "kex_algs": [
-        # Post-quantum, where the OpenSSL underneath has it.
-        *(name for name in ("mlkem768x25519-sha256",) if name.encode() in get_kex_algs()),
-        "curve25519-sha256",
-        "curve25519-sha256@libssh.org",
-        "ecdh-sha2-nistp256",
-        "ecdh-sha2-nistp384",
-        "ecdh-sha2-nistp521",
-    ],
-    "encryption_algs": ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes256-ctr", "aes128-ctr"],
-    "mac_algs": ["hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512"],
-    "signature_algs": [
-        "ssh-ed25519",
-        "sk-ssh-ed25519@openssh.com",
-        "ecdsa-sha2-nistp256",
-        "ecdsa-sha2-nistp384",
-        "ecdsa-sha2-nistp521",
-        "sk-ecdsa-sha2-nistp256@openssh.com",
-        "rsa-sha2-512",
-        "rsa-sha2-256",
-    ],
-    "compression_algs": ["none"],
-}
 _WINDOW = 256 * 1024
 """Octets that a client may send ahead on a channel."""
 _NO_USER: Final = "there is no such user any more"
@@ -132,7 +106,7 @@ class SshListener:
             gss_host=None,
             x509_trusted_certs=None,
             window=_WINDOW,
-            **_ALGORITHMS,
+            **ALGORITHMS,
         )
         for host in address.hosts:
             port = address.port or (self.port if self._servers else 0)

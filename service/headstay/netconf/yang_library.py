@@ -14,7 +14,7 @@ from lxml import etree
 from headstay import xml
 from headstay.datastore.model import DATA
 from headstay.datastore.modules import Module
-from headstay.datastore.stores import Name
+from headstay.datastore.name import Name
 from headstay.netconf.operations.datastores import Derived
 
 _NAMESPACE = "urn:ietf:params:xml:ns:yang:ietf-yang-library"

@@ -18,7 +18,7 @@ from headstay.datastore.access import Requester, Source
 from headstay.datastore.confirmed import CommitRequest
 from headstay.datastore.edit import EditOptions
 from headstay.datastore.events import ConfigChange, ConfirmedCommit, ConfirmEvent
-from headstay.datastore.stores import Name
+from headstay.datastore.name import Name
 from headstay.errors import InUse, InvalidValue, LockDenied, MissingElement, NetconfError, OperationFailed
 from models import hcm
 

@@ -17,8 +17,10 @@ from headstay.datastore.difference import Change
 from headstay.datastore.disk import Disk
 from headstay.datastore.edit import EditOptions
 from headstay.datastore.events import ConfigChange, DatastoreEvent
+from headstay.datastore.name import Name
+from headstay.datastore.parts import Parts
 from headstay.datastore.secrets import MOST_PASSWORDS, Vault
-from headstay.datastore.stores import Datastores, Name, Parts
+from headstay.datastore.stores import Datastores
 from headstay.errors import (
     AccessDenied,
     ErrorInfo,

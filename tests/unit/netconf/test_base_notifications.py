@@ -15,7 +15,7 @@ from headstay.datastore.edits import account
 from headstay.datastore.events import ConfigChange, ConfirmedCommit, ConfirmEvent
 from headstay.netconf import streams
 from headstay.netconf.base_notifications import config_change, confirmed_commit, session_end, session_start
-from headstay.netconf.session import Termination
+from headstay.netconf.session_words import Termination
 from models import device_model, hcm, made
 from notification_schema import violations
 

@@ -17,7 +17,8 @@ from headstay.netconf.connection import Connection, Share
 from headstay.netconf.framing import Deframer, Framing, frame
 from headstay.netconf.limits import Limits
 from headstay.netconf.messages import OK, Reply
-from headstay.netconf.session import LARGE, Session, Termination
+from headstay.netconf.session import LARGE, Session
+from headstay.netconf.session_words import Termination
 
 GET = frame(f'<rpc {NC} message-id="1"><get/></rpc>'.encode(), Framing.CHUNKED)
 

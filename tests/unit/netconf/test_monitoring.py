@@ -11,8 +11,8 @@ from fakes_netconf import BOTH, CLOUD, MOMENT, make_context, make_datastores, mo
 from headstay import errors, xml
 from headstay.datastore.access import Requester, Source
 from headstay.datastore.modules import Module, device_modules, find_modules, module_directories
+from headstay.datastore.name import Name
 from headstay.datastore.schema import SchemaNode
-from headstay.datastore.stores import Name
 from headstay.netconf.capabilities import capabilities, module_capability
 from headstay.netconf.operations import execute
 from headstay.netconf.operations.monitoring import LOCAL, SSH, ServerState, SessionState, date_and_time, netconf_state

@@ -19,7 +19,8 @@ from fakes_netconf import (
 )
 from headstay import errors, xml
 from headstay.datastore.access import Requester, Source
-from headstay.datastore.stores import Datastores, Name
+from headstay.datastore.name import Name
+from headstay.datastore.stores import Datastores
 from headstay.netconf import messages
 from headstay.netconf.messages import OK, Reply
 from headstay.netconf.operations import OPERATIONS, Context, execute

@@ -20,6 +20,11 @@ from headstay.netconf.session import (
     LAST_REPLY_WITHIN,
     MOST_AT_ONCE,
     TRANSITIONS,
+    Session,
+    State,
+    UnexpectedInput,
+)
+from headstay.netconf.session_words import (
     CloseTransport,
     Effect,
     Execute,
@@ -38,12 +43,9 @@ from headstay.netconf.session import (
     Reserved,
     Revoked,
     Send,
-    Session,
-    State,
     Subscribed,
     Termination,
     Tick,
-    UnexpectedInput,
     Unsubscribed,
 )
 

@@ -11,7 +11,7 @@ from fakes_netconf import BOTH, MOMENT, NC, MemoryChannel, hello, make_datastore
 from headstay import xml
 from headstay.datastore.access import Requester, Source
 from headstay.datastore.confirmed import CommitRequest
-from headstay.datastore.stores import Name
+from headstay.datastore.name import Name
 from headstay.netconf.connection import Connection
 from headstay.netconf.framing import Framing, frame
 from headstay.netconf.limits import Limits

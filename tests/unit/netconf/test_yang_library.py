@@ -7,8 +7,8 @@ from dataclasses import replace
 from lxml import etree
 
 from fakes_netconf import model
+from headstay.datastore.name import Name
 from headstay.datastore.schema import Kind, SchemaNode
-from headstay.datastore.stores import Name
 from headstay.netconf.yang_library import capability, content_id, library_tree
 
 NAMES = (Name.RUNNING, Name.CANDIDATE)

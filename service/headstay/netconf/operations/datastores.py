@@ -9,7 +9,7 @@ from typing import Final
 from lxml import etree
 
 from headstay import xml
-from headstay.datastore.stores import Name
+from headstay.datastore.name import Name
 from headstay.errors import ErrorType, InvalidValue
 from headstay.netconf.operations.parameters import Parameters, datastore_names, leaf_text, named_datastore
 

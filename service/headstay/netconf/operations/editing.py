@@ -7,7 +7,7 @@ from typing import Any
 from lxml import etree
 
 from headstay.datastore.edit import EditOptions
-from headstay.datastore.stores import Name
+from headstay.datastore.name import Name
 from headstay.errors import ErrorType, InvalidValue
 from headstay.netconf.messages import OK, Reply
 from headstay.netconf.operations import with_defaults

@@ -10,9 +10,10 @@ from typing import Final
 from lxml import etree
 
 from headstay import xml
+from headstay.datastore.locks import Lock
 from headstay.datastore.model import Model
 from headstay.datastore.modules import Module
-from headstay.datastore.stores import Lock, Name
+from headstay.datastore.name import Name
 from headstay.errors import InvalidValue, OperationFailed
 from headstay.netconf import messages
 from headstay.netconf.messages import Reply

@@ -12,9 +12,9 @@ from lxml import etree
 from headstay import xml
 from headstay.datastore.defaults import DefaultsMode
 from headstay.datastore.edit import EditOptions
+from headstay.datastore.name import Name
 from headstay.datastore.operational import Origin, origin_of, without_origins
 from headstay.datastore.schema import SchemaNode
-from headstay.datastore.stores import Name
 from headstay.errors import BadElement, ErrorInfo, ErrorType, InvalidValue
 from headstay.netconf.filters import subtree
 from headstay.netconf.messages import OK, Reply

@@ -12,7 +12,7 @@ from typing import Final
 from lxml import etree
 
 from headstay import xml
-from headstay.datastore.stores import Name
+from headstay.datastore.name import Name
 from headstay.errors import (
     BadElement,
     ErrorInfo,
