@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -66,6 +67,14 @@ def test_a_bench_says_what_it_does(bench: str) -> None:
     done = run(sys.executable, TOOLS / "bench" / f"{bench}.py", "--help")
     assert done.returncode == 0
     assert "How to read the result" in done.stdout
+
+
+def test_several_rounds_of_a_bench_are_told_by_their_medians(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(TOOLS / "bench")
+    median_of = importlib.import_module("rounds").median_of
+    rounds = [{"server": "one", "results": [{"p50_ms": p50, "count": 3}], "memory": None} for p50 in (0.3, 0.1, 0.2)]
+    assert median_of(rounds) == {"server": "one", "results": [{"p50_ms": 0.2, "count": 3}], "memory": None}
+    assert median_of(rounds[:1]) == rounds[0]
 
 
 def pytest_on(folder: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:

@@ -6,9 +6,11 @@ starts a `headstay device` of its own on a free port of 127.0.0.1, with a new st
 with `--host` it measures a server that runs already. With `--peer`, as root, it also measures Debian's `netconfd` (apt:
 netconfd, openssh-server) behind an sshd, both its own, and holds one against the other. For the record:
 
-    sudo .venv/bin/python tools/bench/netconf.py --peer --record
+    sudo .venv/bin/python tools/bench/netconf.py --peer --rounds 5 --record
 
-That writes the result to tools/bench/results/ and, as a table, to the README. The client is asyncssh and `client.py`,
+That measures the servers in turns, five times, and takes the median of each figure: where the kernel puts the processes
+of a round makes a difference of a third. It writes the result, with every round, to tools/bench/results/ and, as a
+table, to the README. The client is asyncssh and `client.py`,
 in a process of its own; both ends share the machine, so on few cores the rates with 8 sessions are those of client and
 server together.
 
@@ -55,6 +57,7 @@ from device import DISK, DeviceFailed, User, running_device
 from measure import Effort, measure, measure_requests
 from netconfd import EDIT as PEERS_EDIT
 from netconfd import PeerFailed, running_netconfd
+from rounds import median_of
 from surroundings import CHECKOUT, machine_and_commit, surroundings
 
 USER = "bench"
@@ -125,12 +128,23 @@ def other(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"server": f"{arguments.host}:{arguments.port}", **found}
 
 
+def one_round(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure each server once, one after the other."""
+    servers = [device(arguments) if arguments.host is None else other(arguments)]
+    if arguments.peer:
+        servers.append(netconfd(arguments))
+    return {"servers": servers, "bare": bare(arguments, servers[0]["get_config_octets"]) if arguments.peer else None}
+
+
 # the result ---------------------------------------------------------------------------------------
 
 
 def table(report: dict[str, Any]) -> str:
     """Return the result as it stands in the README."""
-    parts = [machine_and_commit(report), *map(of_server, report["servers"])]
+    parts = [machine_and_commit(report)]
+    if len(report["rounds"]) > 1:
+        parts.append(f"each figure is the median of {len(report['rounds'])} rounds\n")
+    parts += map(of_server, report["servers"])
     if report["bare"] is not None:
         parts.append(of_bare(report["bare"]))
     if report["aims"]:
@@ -214,6 +228,7 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
         ("warm-up", 20),
         ("peer-setups", 40),
         ("peer-idle", 50),
+        ("rounds", 1),
     ):
         amount.add_argument(f"--{name}", type=positive, default=count, metavar="N", help=f"default: {count}")
     amount.add_argument("--limit", type=positive, default=300, metavar="SECONDS", help="for a server; default: 300")
@@ -241,10 +256,7 @@ def main() -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # each session is a socket of this process
     try:
-        servers = [device(arguments) if arguments.host is None else other(arguments)]
-        if arguments.peer:
-            servers.append(netconfd(arguments))
-        library = bare(arguments, servers[0]["get_config_octets"]) if arguments.peer else None
+        rounds = [one_round(arguments) for _ in range(arguments.rounds)]
     except TimeoutError:
         print(f"a server is not done after {arguments.limit} s; give less to do, or a higher --limit", file=sys.stderr)
         return 1
@@ -254,10 +266,10 @@ def main() -> int:
     report = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         **surroundings("headstay", "asyncssh", "cryptography", "lxml", "yangson"),
-        "servers": servers,
-        "bare": library,
-        "aims": aims(*servers) if arguments.peer else [],
+        **median_of(rounds),
+        "rounds": rounds,
     }
+    report["aims"] = aims(*report["servers"]) if arguments.peer else []
     text = table(report)
     print(text, end="")
     if arguments.json is not None:
