@@ -134,8 +134,8 @@ class Rpcs:
 
 
 def _lease_event(given: etree._Element) -> LeaseEvent:
-    domain, password, lease_time = (
-        given.findtext(f"{{{xml.HCM}}}{name}") for name in ("domain", "password", "lease-time")
+    domain, password, lease_time, told_at = (
+        given.findtext(f"{{{xml.HCM}}}{name}") for name in ("domain", "password", "lease-time", "told-at")
     )
     if password is not None and not password.startswith(CLEAR):
         raise InvalidValue(f"password: give it in clear ({CLEAR}…); this is where DHCP's own value comes in")
@@ -149,4 +149,5 @@ def _lease_event(given: etree._Element) -> LeaseEvent:
         domain=None if domain is None else domain.encode(),
         password=None if password is None else password.removeprefix(CLEAR).encode(),
         lease_time=None if lease_time is None else int(lease_time),
+        told_at=None if told_at is None else int(told_at),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
@@ -368,3 +369,10 @@ async def test_systemd_networkd(device: FakeDevice, tmp_path: Path) -> None:
 def test_before_anything_is_known(device: FakeDevice) -> None:
     assert device.dhcp.lease() is None
     assert device.settings == Settings(servers=(Server("primary"),))
+
+
+async def test_a_hook_that_was_killed_leaves_old_news_that_changes_nothing(device: FakeDevice, tmp_path: Path) -> None:
+    await device.dhcp.take(replace(EXPIRED, told_at=2000))
+    file = leave(tmp_path, replace(bound(), told_at=1000), WALL, CLOCK)
+    await device.dhcp.look(tmp_path)
+    assert (device.dhcp.lease(), device.batches, file.exists()) == (None, [], False)

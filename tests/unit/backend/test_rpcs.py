@@ -216,10 +216,11 @@ async def test_a_test_of_nothing_is_refused(engine: FakeEngine, content: str) ->
 async def test_dhcp_update(engine: FakeEngine) -> None:
     dhcp = FakeDhcp()
     values = "<domain>cloud.example</domain><password>$0$a $0$ b</password><lease-time>120</lease-time>"
+    values += "<told-at>12340</told-at>"
     assert await execute(engine, "dhcp-update", f"{LEASE}<event>bound</event>{values}", dhcp, ROOT) == []
     assert await execute(engine, "dhcp-update", f"{LEASE}<event>released</event>", dhcp, ROOT) == []
     assert dhcp.told == [
-        LeaseEvent("eth0", "dhclient", Happening.BOUND, b"cloud.example", b"a $0$ b", 120),
+        LeaseEvent("eth0", "dhclient", Happening.BOUND, b"cloud.example", b"a $0$ b", 120, 12340),
         LeaseEvent("eth0", "dhclient", Happening.RELEASED),
     ]
 
