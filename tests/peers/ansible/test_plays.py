@@ -212,3 +212,18 @@ def copied(examples: Path, directory: Path) -> Path:
     for play in taken.glob("*.yml"):
         play.write_text(play.read_text().replace("delay: 5", "delay: 1"))
     return taken
+
+
+@pytest.mark.parametrize("first", ["LOCALHOST", "0:0:0:0:0:0:0:1"])
+def test_the_safe_example_knows_the_first_server_in_any_form(
+    first: str, ansible: Ansible, device: Device, tmp_path: Path
+) -> None:
+    cloud = Cloud(tmp_path / "another", "::1" if ":" in first else "127.0.0.1")
+    try:
+        cloud.add("SN-1", SECRET)
+        play = copied(EXAMPLES, tmp_path) / "safely.yml"
+        place = {"cloud_port": cloud.port, "cloud_trust_anchor": cloud.trust_anchor}
+        ansible.play(play, *servers(first, "backup.invalid"), "--extra-vars", json.dumps(place))
+        assert device.state()["server-role"] == "primary"
+    finally:
+        cloud.stop()
