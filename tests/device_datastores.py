@@ -50,9 +50,9 @@ class Engine:
     def prepare(self, old: etree._Element, new: etree._Element, changes: Sequence[Change]) -> Engine:
         if self.refusal is not None:
             raise self.refusal
-        return self.reinstate(new)
+        return self.reinstate(new, changes)
 
-    def reinstate(self, new: etree._Element) -> Engine:
+    def reinstate(self, new: etree._Element, changes: Sequence[Change]) -> Engine:
         self.agreed = interval(new)
         return self
 

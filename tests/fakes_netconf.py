@@ -17,6 +17,7 @@ from lxml import etree
 
 from headstay import xml
 from headstay.datastore.access import Access, Requester, Source
+from headstay.datastore.commit import Backend
 from headstay.datastore.edit import edited
 from headstay.datastore.events import DatastoreEvent
 from headstay.datastore.model import Model
@@ -80,7 +81,7 @@ class AgreeingBackend:
     def prepare(self, old: etree._Element, new: etree._Element, changes: Any) -> AgreeingBackend:
         return self
 
-    def reinstate(self, new: etree._Element) -> AgreeingBackend:
+    def reinstate(self, new: etree._Element, changes: Any) -> AgreeingBackend:
         return self
 
     def apply(self) -> None:
@@ -95,10 +96,13 @@ def tree_of(*documents: str) -> etree._Element:
 
 
 def make_parts(
-    disk: Any = None, access: Access | None = None, observe: Callable[[DatastoreEvent], None] = lambda _: None
+    disk: Any = None,
+    access: Access | None = None,
+    observe: Callable[[DatastoreEvent], None] = lambda _: None,
+    backend: Backend | None = None,
 ) -> Parts:
     disk = disk or MemoryDisk()
-    return Parts(model(), disk, Vault(bytes(32)), access or OpenTo("admin"), AgreeingBackend(), observe)
+    return Parts(model(), disk, Vault(bytes(32)), access or OpenTo("admin"), backend or AgreeingBackend(), observe)
 
 
 def make_datastores(
@@ -106,8 +110,9 @@ def make_datastores(
     with_startup: bool = False,
     access: Access | None = None,
     observe: Callable[[DatastoreEvent], None] = lambda _: None,
+    backend: Backend | None = None,
 ) -> Datastores:
-    parts = make_parts(access=access, observe=observe)
+    parts = make_parts(access=access, observe=observe, backend=backend)
     return Datastores(parts, tree_of(*documents), None, with_startup=with_startup)
 
 

@@ -17,6 +17,7 @@ from lxml import etree
 from fakes_netconf import (
     CLOUD,
     NC,
+    AgreeingBackend,
     OnePassword,
     RawClient,
     is_ok,
@@ -98,7 +99,8 @@ class Bench:
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     told = device._Told(Notifications())
-    datastores = make_datastores(CLOUD, users(*map(user, NAMES)), observe=told.of_datastores)
+    backend = device._Transactions(AgreeingBackend(), told)
+    datastores = make_datastores(CLOUD, users(*map(user, NAMES)), observe=told.of_datastores, backend=backend)
     authenticator = Users(datastores)
     async with running_server(
         tmp_path, datastores=datastores, authenticator=authenticator, notifications=told.notifications

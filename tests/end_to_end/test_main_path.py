@@ -212,7 +212,13 @@ def test_cloud_restart_is_survived(cloud: Cloud, session: Any, tmp_path: Path) -
 
 
 def test_reconnect(cloud: Cloud, device: Device, session: Any) -> None:
-    configure(session, server(cloud))
+    refused = command("reconnect", "--state-dir", str(device.state_dir))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == "headstay: there is no cloud server to connect to; configure server/domain\n"
+    configure(session, f"<enabled>false</enabled>{server(cloud)}")
+    refused = command("reconnect", "--state-dir", str(device.state_dir))
+    assert refused.stderr == "headstay: the cloud connection is disabled; set enabled to true\n"
+    configure(session, "<enabled>true</enabled>")
     before = until_state(session, "established")
     session.dispatch(to_ele(f'<reconnect xmlns="{HCM}"/>'))
     again = until(lambda: connection(session), lambda seen: seen["established-count"] == "2")

@@ -61,5 +61,7 @@ def test_a_password_of_dhcp_makes_up_for_it(keyless: Device, session: Any, monke
         assert command("dhcp-event", "--state-dir", str(keyless.state_dir)).returncode == 0
     state = until(keyless.state, lambda seen: seen["state"] == "established")
     assert state["password-source"] == "dhcp"
+    configure(session, "<ping-interval>30</ping-interval>")
+    assert keyless.state()["connected-at"] == state["connected-at"]
     with pytest.raises(RPCError, match="give it in clear"):
-        configure(session, "<ping-interval>30</ping-interval>")
+        configure(session, "<server><password>$aes-256-gcm$AAAA</password></server>")

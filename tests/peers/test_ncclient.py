@@ -229,7 +229,10 @@ def test_kill_session_and_close_session(m: manager.Manager, connect: Connect) ->
 
 def test_dispatch_and_rpc(m: manager.Manager) -> None:
     assert m.dispatch(to_ele(f'<clear-counters xmlns="{xml.HCM}"/>')).ok
-    assert m.rpc(to_ele(f'<reconnect xmlns="{xml.HCM}"/>')).ok
+    assert m.rpc(to_ele(f'<clear-counters xmlns="{xml.HCM}"/>')).ok
+    with pytest.raises(RPCError) as refused:
+        m.dispatch(to_ele(f'<reconnect xmlns="{xml.HCM}"/>'))
+    assert (refused.value.tag, refused.value.app_tag) == ("operation-failed", "no-server")
     with pytest.raises(RPCError) as refused:
         m.dispatch(to_ele("<no-such-operation/>"))
     assert refused.value.tag == "operation-not-supported"

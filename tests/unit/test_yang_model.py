@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from headstay.engine import channel, events, reasons, settings, status, verdicts
+from headstay.engine import channel, events, reasons, settings, status, subconnections, verdicts
 from headstay.engine.services import SERVICES
 from yang_engines import MODULES, OURS, RFC_5277, USERS, YANG, libyang_context, yangson_model
 
@@ -195,6 +195,10 @@ def test_bounds_that_the_descriptions_name_are_the_engines(ours: etree._Element)
     tree = under(ours, "cloud-management")
     assert f"({settings.QUEUE_OCTETS} octets)" in text_of(under(tree, "service", "queue-limit"))
     assert f"at most {channel.READ_RATE} messages a second" in text_of(under(tree, "service"))
+    shown = under(tree, "subconnection")
+    assert f"Of the {subconnections.MOST_REMEMBERED} services" in text_of(shown)
+    for node in (shown, under(shown, "instance")):
+        assert f"'{subconnections.NO_INSTANCE}'" in text_of(node)
 
 
 def test_services_that_the_description_names_are_the_engines(ours: etree._Element) -> None:

@@ -129,7 +129,7 @@ class Dhcp:
         """Take over what waits in files, and drop leases that have ended."""
         async with self._turn:
             clock = self._wall_clock()
-            for file, found in await asyncio.to_thread(lambda: list(pending.waiting(state_dir, clock))):
+            for file, found in await asyncio.to_thread(pending.waiting, state_dir, clock):
                 if found is None:
                     _log.warning("%s is no event of a DHCP client; it is removed", file)
                 else:

@@ -33,6 +33,8 @@ _log = logging.getLogger("headstay.backend")
 Apply = Callable[[Iterable[Action]], None]
 LeaseOf = Callable[[str], Lease | None]
 
+_PRIVATE_KEY = "/hcm:cloud-management/tls/private-key"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -89,31 +91,41 @@ class Backend:
         A secret that does not open is named in them, and the link stays down until it is set again: without it, the
         device might be let in as somebody who has none. The daemon serves NETCONF meanwhile.
         """
-        self._configured = self._readable(running)
+        self._configured = self._settings_of(running)
         self._use = dhcp_use_of(self._model.schema, running)
         self._in_force = self._with_lease(self._configured, self._use)
+        _tell_unreadable(self._configured, self._in_force)
         return self._in_force
 
-    def _readable(self, running: etree._Element) -> Settings:
-        """Return the settings of a configuration that is not asked for its consent."""
+    def _settings_of(self, tree: etree._Element, changed: Container[str] = ()) -> Settings:
+        """Return the settings of a configuration, with the names of the secrets that do not open.
+
+        Raises InvalidValue if one of those is among the paths that have `changed`.
+        """
         unreadable: list[str] = []
 
         def open_or_note(leaf: SchemaNode, element: etree._Element) -> str | None:
             try:
                 return self._vault.open(element.text or "", leaf)
             except SecretUnreadableError:
+                if leaf.path in changed:
+                    raise InvalidValue(
+                        f"{leaf.name}: this was not encrypted by this device for this leaf; give it in clear ($0$…)",
+                        path=error_path(leaf, element),
+                    ) from None
                 unreadable.append(leaf.path)
                 return None
 
-        settings = settings_of(self._model.schema, running, open_or_note)
-        for path in unreadable:
-            _log.error("the secret %s cannot be decrypted; the cloud connection stays down until it is set again", path)
+        settings = settings_of(self._model.schema, tree, open_or_note)
         return replace(settings, unreadable=tuple(unreadable))
 
     def prepare(self, old: etree._Element, new: etree._Element, changes: Sequence[Change]) -> Plan:
-        """Return the plan for a commit, or raise InvalidValue if the engine could not take over the new settings."""
+        """Return the plan for a commit, or raise InvalidValue if the engine could not take over the new settings.
+
+        A secret that does not open, and did not before, keeps nobody from changing something else.
+        """
         del old  # the engine knows what it has; the plan says what it shall have
-        configured = settings_of(self._model.schema, new, self._open)
+        configured = self._settings_of(new, {change.node.path for change in changes})
         use = dhcp_use_of(self._model.schema, new)
         settings = self._with_lease(configured, use)
         actions = plan_of(settings, changes)
@@ -124,13 +136,16 @@ class Backend:
             self._check_tls(settings, new)
         return plan
 
-    def reinstate(self, new: etree._Element) -> Plan:
+    def reinstate(self, new: etree._Element, changes: Sequence[Change]) -> Plan:
         """Return the plan for a configuration that was in force before. Refuses nothing: a secret that does not open
         leaves the link down, as at start.
         """
-        configured = self._readable(new)
+        del changes  # everything is set anew
+        configured = self._settings_of(new)
         use = dhcp_use_of(self._model.schema, new)
-        actions = _actions(self._with_lease(configured, use), set(RULES.values()))
+        settings = self._with_lease(configured, use)
+        _tell_unreadable(configured, settings)
+        actions = _actions(settings, set(RULES.values()))
         return Plan(actions, partial(self._take_over, configured, use))
 
     def _take_over(self, configured: Settings, use: DhcpUse, actions: Iterable[Action]) -> None:
@@ -147,22 +162,26 @@ class Backend:
     def _with_lease(self, configured: Settings, use: DhcpUse) -> Settings:
         return in_force(configured, use, self._lease_of(use.interface))
 
-    def _open(self, leaf: SchemaNode, element: etree._Element) -> str:
-        try:
-            return self._vault.open(element.text or "", leaf)
-        except SecretUnreadableError:
-            raise InvalidValue(
-                f"{leaf.name}: this was not encrypted by this device for this leaf; give it in clear ($0$…)",
-                path=error_path(leaf, element),
-            ) from None
-
     def _check_tls(self, settings: Settings, new: etree._Element) -> None:
+        tls = settings.tls
+        if _PRIVATE_KEY in settings.unreadable:
+            tls = replace(tls, client_certificate=None)  # whether it fits is found out once the key is set again
         try:
-            tls_context(settings.tls)
+            tls_context(tls)
         except TlsSettingsError as error:
             node = self._model.schema.find(f"/hcm:cloud-management/tls/{error.leaf}")
             element = next((leaf for leaf in new.iter(node.tag) if not _is_fine(leaf, error.leaf)), None)
             raise InvalidValue(f"{error.leaf}: {error}", path=error_path(node, element)) from None
+
+
+def _tell_unreadable(configured: Settings, settings: Settings) -> None:
+    """Log which secrets of a configuration do not open, and what comes of that: `settings` are those in force."""
+    for path in configured.unreadable:
+        if path in settings.unreadable:
+            consequence = "the cloud connection stays down until it is set again"
+        else:
+            consequence = "what DHCP gives makes up for it; set it again"
+        _log.error("the secret %s cannot be decrypted; %s", path, consequence)
 
 
 def _is_fine(leaf: etree._Element, name: str) -> bool:

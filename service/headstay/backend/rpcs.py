@@ -20,6 +20,7 @@ from headstay.datastore.secrets import CLEAR
 from headstay.dhcp.event import Happening, LeaseEvent, is_interface
 from headstay.engine.dial import target_of
 from headstay.engine.inputs import UnbindFailure
+from headstay.engine.reasons import DeviceState
 from headstay.engine.runner import Engine
 from headstay.engine.settings import DEFAULT_PORT, Server
 from headstay.engine.verdicts import Verdict
@@ -55,10 +56,12 @@ class Rpcs:
     async def reconnect(self, _requester: Requester, operation: etree._Element) -> Sequence[etree._Element]:
         """Connect anew, now. What becomes of it stands in the state.
 
-        Raises OperationFailed while a secret cannot be decrypted: nothing would become of it.
+        Raises OperationFailed while a secret cannot be decrypted, there is no server or the connection is disabled:
+        nothing would become of it.
         """
         self._model.rpc_input(operation)
         self._demand_secrets()
+        self._demand_something_to_dial()
         self._engine.reconnect()
         return ()
 
@@ -119,6 +122,18 @@ class Rpcs:
         if self._engine.obstacle is not None:
             raise OperationFailed(self._engine.obstacle, app_tag=UnbindFailure.UNREADABLE_SECRET.value)
 
+    def _demand_something_to_dial(self) -> None:
+        """Refuse what an engine that has nothing to do would pass over."""
+        if self._engine.status().connection.device_state is not DeviceState.IDLE:
+            return
+        if not self._engine.servers:
+            raise OperationFailed(
+                "there is no cloud server to connect to; configure server/domain", app_tag=UnbindFailure.NO_SERVER.value
+            )
+        raise OperationFailed(
+            "the cloud connection is disabled; set enabled to true", app_tag=UnbindFailure.DISABLED.value
+        )
+
     def _servers(self, given: etree._Element) -> Sequence[Server]:
         """Return the servers to test."""
         in_force = self._engine.servers
@@ -134,8 +149,8 @@ class Rpcs:
 
 
 def _lease_event(given: etree._Element) -> LeaseEvent:
-    domain, password, lease_time = (
-        given.findtext(f"{{{xml.HCM}}}{name}") for name in ("domain", "password", "lease-time")
+    domain, password, lease_time, told_at = (
+        given.findtext(f"{{{xml.HCM}}}{name}") for name in ("domain", "password", "lease-time", "told-at")
     )
     if password is not None and not password.startswith(CLEAR):
         raise InvalidValue(f"password: give it in clear ({CLEAR}…); this is where DHCP's own value comes in")
@@ -149,4 +164,5 @@ def _lease_event(given: etree._Element) -> LeaseEvent:
         domain=None if domain is None else domain.encode(),
         password=None if password is None else password.removeprefix(CLEAR).encode(),
         lease_time=None if lease_time is None else int(lease_time),
+        told_at=None if told_at is None else int(told_at),
     )

@@ -3,13 +3,15 @@
 A DHCP client must never suffer from this: whatever goes wrong is one line on standard error, and the exit code is 0.
 Only a hook that is written wrongly, so that the command line cannot be read, gets 2: whoever writes it shall see that.
 Nor must a lease be lost because the daemon is not up yet: the event is left in the state directory first, where the
-daemon finds it, and taken away once the daemon has it.
+daemon finds it, and taken away once the daemon has it. Two calls can overtake each other: each says when it began, and
+the daemon goes by that, so that none has to wait for another.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -60,10 +62,23 @@ def _run(arguments: argparse.Namespace) -> int:
     if event is None:
         return 0  # the client told of something else than a lease
     try:
-        _tell(event, socket_path(arguments.config, arguments.state_dir))
+        _tell(dataclasses.replace(event, told_at=_began()), socket_path(arguments.config, arguments.state_dir))
     except HeadstayError as error:
         _complain(str(error))
     return 0
+
+
+def _began() -> int | None:
+    """Return when this process began, in milliseconds since the kernel booted; None where that cannot be found out.
+
+    Two interpreters that start at a time may be ready in either order.
+    """
+    try:
+        # proc_pid_stat(5): the second field, in parentheses, may hold anything; starttime is the 22nd.
+        ticks = int(Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()[19])
+        return ticks * 1000 // os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _tell(event: LeaseEvent, socket: Path) -> None:
@@ -105,6 +120,7 @@ def _update(event: LeaseEvent) -> etree._Element:
         "domain": None if event.domain is None else text_of(event.domain)[:_MOST_DOMAIN],
         "password": f"$0${password[:_MOST_PASSWORD]}" if password else None,
         "lease-time": None if event.lease_time is None else str(event.lease_time),
+        "told-at": None if event.told_at is None else str(event.told_at),
     }
     for name, value in leafs.items():
         if value is not None:

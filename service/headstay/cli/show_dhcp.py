@@ -57,8 +57,8 @@ def lease_text(lease: dict[str, str | bool], sources: dict[str, str]) -> str:
         ("Cloud server domain name (option 253)", lease.get("domain")),
         ("Password (option 252)", password),
         ("Ignored", _wrapped(lease.get("ignored"))),
-        ("Lease received at", _time(lease.get("received-at"))),
-        ("Lease expires at", _time(lease.get("expires-at"))),
+        ("Lease received at (local time)", _time(lease.get("received-at"))),
+        ("Lease expires at (local time)", _time(lease.get("expires-at"))),
         ("Source of the domain name in force", _word(sources.get("domain-source"))),
         ("Source of the password in force", _word(sources.get("password-source"))),
     )

@@ -50,6 +50,9 @@ class LeaseEvent:
     """Option 252."""
     lease_time: int | None = None
     """Seconds, where the client tells."""
+    told_at: int | None = None
+    """When the client told of it, in milliseconds since the kernel booted; None where nobody knows. Calls of a hook can
+    overtake each other: of two events that say when, the later one counts."""
 
 
 def is_interface(name: str) -> bool:

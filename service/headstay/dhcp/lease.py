@@ -39,6 +39,7 @@ class Leases:
     def __init__(self) -> None:
         self._held: dict[str, Lease] = {}
         self._ends: dict[str, float] = {}  # monotonic
+        self._told: dict[tuple[str, str], int] = {}  # by interface and client: when the latest event was told of
 
     def restore(self, leases: Iterable[Lease], wall: float, monotonic: float) -> None:
         """Take over what was held before a restart, but for what has ended meanwhile."""
@@ -49,8 +50,11 @@ class Leases:
     def take(self, event: LeaseEvent, happened_at: float, wall: float, monotonic: float) -> bool:
         """Take one event that happened at `happened_at`, by the wall clock. Returns whether anything changed.
 
-        The end of a lease counts only from the client that reported the lease.
+        The end of a lease counts only from the client that reported the lease, and no event after a later one of the
+        same client.
         """
+        if self._is_overtaken(event):
+            return False
         held = self._held.get(event.interface)
         if not event.happening.holds:
             if held is None or held.client != event.client:
@@ -89,6 +93,17 @@ class Leases:
     def all(self) -> tuple[Lease, ...]:
         """Return every lease, the one that was reported last at the end."""
         return tuple(self._held.values())
+
+    def _is_overtaken(self, event: LeaseEvent) -> bool:
+        """Tell whether a later event of this client came in before; remember this one if not."""
+        if event.told_at is None:
+            return False
+        whose = event.interface, event.client
+        latest = self._told.pop(whose, event.told_at)
+        while len(self._told) >= MOST:
+            del self._told[next(iter(self._told))]
+        self._told[whose] = max(latest, event.told_at)
+        return event.told_at < latest
 
     def _keep(self, lease: Lease, wall: float, monotonic: float) -> None:
         self._drop(lease.interface)

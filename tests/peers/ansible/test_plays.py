@@ -212,3 +212,36 @@ def copied(examples: Path, directory: Path) -> Path:
     for play in taken.glob("*.yml"):
         play.write_text(play.read_text().replace("delay: 5", "delay: 1"))
     return taken
+
+
+@pytest.mark.parametrize("first", ["LOCALHOST", "0:0:0:0:0:0:0:1"])
+def test_the_safe_example_knows_the_first_server_in_any_form(
+    first: str, ansible: Ansible, device: Device, tmp_path: Path
+) -> None:
+    cloud = Cloud(tmp_path / "another", "::1" if ":" in first else "127.0.0.1")
+    try:
+        cloud.add("SN-1", SECRET)
+        play = copied(EXAMPLES, tmp_path) / "safely.yml"
+        place = {"cloud_port": cloud.port, "cloud_trust_anchor": cloud.trust_anchor}
+        ansible.play(play, *servers(first, "backup.invalid"), "--extra-vars", json.dumps(place))
+        assert device.state()["server-role"] == "primary"
+    finally:
+        cloud.stop()
+
+
+@pytest.mark.parametrize("example", ["cloud-connection.yml", "safely.yml"])
+def test_what_a_device_refuses_is_told_without_the_password(
+    example: str, ansible: Ansible, device: Device, tmp_path: Path
+) -> None:
+    play = copied(EXAMPLES, tmp_path) / example
+    for password, told in (
+        (f"{SECRET}\x7f", "A secret starts with"),
+        (SECRET * 10, "A password has from 1 to 128 characters"),
+        (f"{SECRET}\x01", "invalid Char value 1"),  # this is no XML, as Ansible finds out by itself
+    ):
+        given = "--extra-vars", json.dumps({"cloud_password": password})
+        refused = ansible.play(play, "-vvv", *servers("localhost"), *given, fails=True)
+        assert told in refused["printed"]
+        assert (refused["failed"], refused["rescued"]) == (1, 1)
+    assert "This is not a domain name" in ansible.play(play, *servers("https://a/"), fails=True)["printed"]
+    assert listed(device) == ()

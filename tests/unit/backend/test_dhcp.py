@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
@@ -368,3 +370,41 @@ async def test_systemd_networkd(device: FakeDevice, tmp_path: Path) -> None:
 def test_before_anything_is_known(device: FakeDevice) -> None:
     assert device.dhcp.lease() is None
     assert device.settings == Settings(servers=(Server("primary"),))
+
+
+async def test_a_hook_that_was_killed_leaves_old_news_that_changes_nothing(device: FakeDevice, tmp_path: Path) -> None:
+    await device.dhcp.take(replace(EXPIRED, told_at=2000))
+    file = leave(tmp_path, replace(bound(), told_at=1000), WALL, CLOCK)
+    await device.dhcp.look(tmp_path)
+    assert (device.dhcp.lease(), device.batches, file.exists()) == (None, [], False)
+
+
+async def test_the_log_says_whether_the_link_can_do_without_a_secret(
+    device: FakeDevice, store: FakeStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost = "<server><domain>primary</domain><password>$aes-256-gcm$AAAA</password></server>"
+    content = f"<dhcp><interface>eth0</interface></dhcp>{lost}"
+    with caplog.at_level(logging.ERROR):
+        device.backend.reinstate(made(device_model(), hcm(content)), ())
+        assert "decrypted; the cloud connection stays down until it is set again" in caplog.text
+        await device.dhcp.take(bound())
+        caplog.clear()
+        device.backend.reinstate(made(device_model(), hcm(content)), ()).apply()
+        assert "decrypted; what DHCP gives makes up for it; set it again" in caplog.text
+        assert (device.settings.password, device.settings.obstacle) == ("hunter2", None)
+        caplog.clear()
+        FakeDevice(store, content)  # a restart, which finds the lease again
+    assert "decrypted; what DHCP gives makes up for it; set it again" in caplog.text
+    assert "stays down" not in caplog.text
+
+
+async def test_a_commit_beside_a_lost_password_keeps_what_dhcp_gives(store: FakeStore) -> None:
+    lost = "<password>$aes-256-gcm$AAAA</password>"
+    content = f"<dhcp><interface>eth0</interface></dhcp><server><domain>primary</domain>{lost}</server>"
+    device = FakeDevice(store, content)
+    await device.dhcp.take(bound(domain=None))
+    device.commit(f"{content}<ping-interval>10</ping-interval>")
+    assert (device.settings.ping_interval, device.settings.password) == (10, "hunter2")
+    assert device.settings.obstacle is None
+    await device.dhcp.take(EXPIRED)
+    assert device.settings.obstacle is not None

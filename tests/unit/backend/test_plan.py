@@ -211,14 +211,36 @@ def test_setting_the_secret_again_brings_everything_into_force() -> None:
     assert [type(action) for action in after.actions] == [SetPassword]
 
 
-def test_while_a_secret_does_not_open_a_commit_that_keeps_it_is_refused() -> None:
-    broken = "<server><domain>a</domain><password>$aes-256-gcm$AAAA</password></server>"
-    backend = Backend(device_model(), VAULT)
-    backend.settings(tree(broken))
-    with pytest.raises(InvalidValue):
-        planned(broken, f"{broken}<ping-interval>10</ping-interval>", backend)
-    plan = planned(broken, "<server><domain>a</domain></server>", backend)
+BROKEN = "<server><domain>a</domain><password>$aes-256-gcm$AAAA</password></server>"
+
+
+def test_a_secret_that_does_not_open_keeps_nobody_from_changing_something_else() -> None:
+    backend, performed = Backend(device_model(), VAULT), list[Action]()
+    backend.performs_with(performed.extend)
+    settings = backend.settings(tree(BROKEN))
+    planned(BROKEN, f"{BROKEN}<ping-interval>10</ping-interval>", backend).apply()
+    assert [type(action) for action in performed] == [SetIntervals]
+    assert not wants_connection(performed[0].applied_to(settings))
+    plan = planned(BROKEN, "<server><domain>a</domain></server>", backend)
     assert SetPassword(None, Source.NONE) in plan.actions
+
+
+def test_a_secret_that_does_not_open_cannot_be_written() -> None:
+    for before in ("", BROKEN, BROKEN.replace("AAAA", "BBBB")):
+        after = BROKEN.replace("AAAA", "CCCC")
+        with pytest.raises(InvalidValue, match="give it in clear") as caught:
+            planned(before, after)
+        assert "CCCC" not in caught.value.message
+
+
+def test_what_a_lost_private_key_belongs_to_is_checked_as_far_as_it_can_be() -> None:
+    certificate, _ = certificate_and_key("one")
+    lost = f"<client-certificate>{certificate}</client-certificate><private-key>$aes-256-gcm$AAAA</private-key>"
+    plan = planned(f"<tls>{lost}</tls>", f"<tls><trust-anchor>{certificate}</trust-anchor>{lost}</tls>")
+    assert [type(action) for action in plan.actions] == [SetTls]
+    bad = "-----BEGIN CERTIFICATE-----AAAA-----END CERTIFICATE-----"
+    with pytest.raises(InvalidValue, match="trust-anchor"):
+        planned(f"<tls>{lost}</tls>", f"<tls><trust-anchor>{bad}</trust-anchor>{lost}</tls>")
 
 
 # the way back -----------------------------------------------------------------------------------------
@@ -231,7 +253,7 @@ def test_what_was_in_force_before_is_not_refused(caplog: pytest.LogCaptureFixtur
     backend, performed = Backend(device_model(), VAULT), list[Action]()
     backend.performs_with(performed.extend)
     started = backend.settings(mended)
-    plan = backend.reinstate(broken)
+    plan = backend.reinstate(broken, ())
     assert performed == []
     plan.apply()
     settings = started

@@ -13,8 +13,9 @@ from headstay.backend.rpcs import Rpcs
 from headstay.datastore.access import Requester, Source
 from headstay.dhcp.event import Happening, LeaseEvent
 from headstay.engine.inputs import UnbindFailure, UnbindOutcome
-from headstay.engine.reasons import FailureReason
+from headstay.engine.reasons import DeviceState, FailureReason
 from headstay.engine.settings import Role, Server, Settings
+from headstay.engine.status import ConnectionStatus, Status
 from headstay.engine.verdicts import Result, StageName, Verdict
 from headstay.errors import AccessDenied, HeadstayError, InUse, InvalidValue, NetconfError, OperationFailed, RpcErrors
 from models import device_model
@@ -33,6 +34,10 @@ class FakeEngine:
         self.in_force: tuple[Server, ...] = ()
         self.obstacle: str | None = None
         self.holds: asyncio.Event | None = None
+        self.device_state = DeviceState.WAITING
+
+    def status(self) -> Status:
+        return Status(ConnectionStatus(device_state=self.device_state))
 
     async def unbind(self, code: str) -> UnbindOutcome:
         self.asked.append(f"unbind {code}")
@@ -180,6 +185,18 @@ async def test_nothing_is_tried_without_a_secret_that_is_configured(engine: Fake
     assert (caught.value.app_tag, engine.asked) == ("unreadable-secret", [])
 
 
+@pytest.mark.parametrize(
+    ("servers", "app_tag", "advice"), [((), "no-server", "configure server/domain"), (BOTH, "disabled", "set enabled")]
+)
+async def test_reconnect_is_refused_where_there_is_nothing_to_connect(
+    servers: tuple[Server, ...], app_tag: str, advice: str, engine: FakeEngine
+) -> None:
+    engine.device_state, engine.in_force = DeviceState.IDLE, servers
+    with pytest.raises(OperationFailed, match=advice) as caught:
+        await execute(engine, "reconnect")
+    assert (caught.value.app_tag, engine.asked) == (app_tag, [])
+
+
 async def test_a_secret_that_goes_missing_ends_a_test(engine: FakeEngine) -> None:
     engine.in_force, engine.holds = BOTH, asyncio.Event()
     test = asyncio.create_task(execute(engine, "test-connection"))
@@ -216,10 +233,11 @@ async def test_a_test_of_nothing_is_refused(engine: FakeEngine, content: str) ->
 async def test_dhcp_update(engine: FakeEngine) -> None:
     dhcp = FakeDhcp()
     values = "<domain>cloud.example</domain><password>$0$a $0$ b</password><lease-time>120</lease-time>"
+    values += "<told-at>12340</told-at>"
     assert await execute(engine, "dhcp-update", f"{LEASE}<event>bound</event>{values}", dhcp, ROOT) == []
     assert await execute(engine, "dhcp-update", f"{LEASE}<event>released</event>", dhcp, ROOT) == []
     assert dhcp.told == [
-        LeaseEvent("eth0", "dhclient", Happening.BOUND, b"cloud.example", b"a $0$ b", 120),
+        LeaseEvent("eth0", "dhclient", Happening.BOUND, b"cloud.example", b"a $0$ b", 120, 12340),
         LeaseEvent("eth0", "dhclient", Happening.RELEASED),
     ]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ from headstay.cli.dhcp_event import _update
 from headstay.datastore.model import Model
 from headstay.dhcp.event import Happening, LeaseEvent
 from headstay.dhcp.pending import waiting
-from headstay.dhcp.wall_clock import WallClock
+from headstay.dhcp.wall_clock import WallClock, read_boot_id
 from models import device_model
 
 DHCLIENT = {"reason": "BOUND", "interface": "eth0", "new_cloud_domain": "99 108", "new_cloud_password": "115,51"}
@@ -34,7 +37,7 @@ def test_without_a_daemon_the_event_waits(
     assert main(["dhcp-event", "--state-dir", str(tmp_path), *client]) == 0
     ((_, found),) = waiting(tmp_path, WallClock("another boot", 0.0))
     assert found is not None
-    assert found[0] == LeaseEvent("eth0", "dhclient", Happening.BOUND, b"cl", b"s3")
+    assert found[0] == LeaseEvent("eth0", "dhclient", Happening.BOUND, b"cl", b"s3")  # of another boot: no told_at
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.count("\n") == 1
@@ -83,3 +86,14 @@ def test_a_wrong_command_line_is_told_to_whoever_writes_the_hook(capsys: pytest.
         main(["dhcp-event", "--help"])
     said = " ".join(capsys.readouterr().out.split())
     assert "The exit code is 2 if the command line is wrong, else 0, whatever becomes of the event." in said
+
+
+def test_the_order_is_that_in_which_the_processes_began(called: object, tmp_path: Path) -> None:
+    before = time.clock_gettime(time.CLOCK_BOOTTIME) - 0.02  # the kernel tells by hundredths of a second
+    call = [sys.executable, "-m", "headstay", "dhcp-event", "--state-dir", str(tmp_path)]
+    with subprocess.Popen(call, stderr=subprocess.DEVNULL):
+        begun = time.clock_gettime(time.CLOCK_BOOTTIME)
+    ((_, found),) = waiting(tmp_path, WallClock(read_boot_id(), 0.0))
+    assert found is not None
+    assert found[0].told_at is not None
+    assert before <= found[0].told_at / 1000 <= begun

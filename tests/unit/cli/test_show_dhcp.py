@@ -23,8 +23,8 @@ DHCP client                                 : dhclient
 Cloud server domain name (option 253)       : cloud.example
 Password (option 252)                       : Present
 Ignored                                     : N/A
-Lease received at                           : Sat Jan 27 14:18:40 2018
-Lease expires at                            : Sat Jan 27 15:18:40 2018
+Lease received at (local time)              : Sat Jan 27 14:18:40 2018
+Lease expires at (local time)               : Sat Jan 27 15:18:40 2018
 Source of the domain name in force          : DHCP
 Source of the password in force             : Configured"""
 
@@ -41,6 +41,16 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_a_lease() -> None:
     assert lease_text(LEASE, {"domain-source": "dhcp", "password-source": "configured"}) == SHOWN
+
+
+def test_times_are_those_of_the_place_and_the_labels_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "XXX-5:45")
+    time.tzset()
+    lines = lease_text(LEASE, {}).splitlines()
+    assert [line for line in lines if "local time" in line] == [
+        "Lease received at (local time)              : Sat Jan 27 20:03:40 2018",
+        "Lease expires at (local time)               : Sat Jan 27 21:03:40 2018",
+    ]
 
 
 def test_a_lease_without_a_password() -> None:

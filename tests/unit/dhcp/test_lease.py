@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from headstay.dhcp.event import INFINITE, Happening, LeaseEvent
 from headstay.dhcp.lease import GRACE, MOST, Lease, Leases
 
@@ -89,3 +91,34 @@ def test_there_is_a_bound_on_interfaces() -> None:
 
 def test_no_password_in_a_repr() -> None:
     assert "hunter2" not in repr(holding(bound()).of("eth0"))
+
+
+def test_an_event_that_a_later_one_of_its_client_overtook_changes_nothing() -> None:
+    leases = holding(bound())
+    assert leases.take(replace(ended(Happening.RELEASED), told_at=2000), WALL, WALL, MONOTONIC)
+    assert not leases.take(replace(bound(), told_at=1990), WALL, WALL, MONOTONIC)
+    assert leases.all() == ()
+    for told_at in (2000, None):  # the same moment, and one that nobody told: as they come in
+        assert leases.take(replace(bound(), told_at=told_at), WALL, WALL, MONOTONIC)
+    assert not leases.take(replace(ended(), told_at=1990), WALL, WALL, MONOTONIC)
+    assert leases.of("eth0") is not None
+
+
+def test_an_end_that_changed_nothing_overtakes_too() -> None:
+    leases = Leases()
+    assert not leases.take(replace(ended(), told_at=2000), WALL, WALL, MONOTONIC)
+    assert not leases.take(replace(bound(), told_at=1990), WALL, WALL, MONOTONIC)
+    assert leases.all() == ()
+
+
+def test_events_of_other_clients_and_interfaces_overtake_nothing() -> None:
+    leases = holding(bound())
+    assert not leases.take(replace(ended(client="udhcpc"), told_at=3000), WALL, WALL, MONOTONIC)
+    assert leases.take(replace(bound("eth1"), told_at=3000), WALL, WALL, MONOTONIC)
+    assert leases.take(replace(ended(), told_at=2000), WALL, WALL, MONOTONIC)
+
+
+def test_what_is_remembered_of_the_order_is_bounded() -> None:
+    leases = holding(*(replace(bound(f"veth{number}"), told_at=number) for number in range(3 * MOST)))
+    assert len(leases._told) == MOST
+    assert not leases.take(replace(bound(f"veth{3 * MOST - 1}"), told_at=1), WALL, WALL, MONOTONIC)
