@@ -50,9 +50,9 @@ class Engine:
     def prepare(self, old: etree._Element, new: etree._Element, changes: Sequence[Change]) -> Engine:
         if self.refusal is not None:
             raise self.refusal
-        return self.reinstate(new, changes)
+        return self.reinstate(new)
 
-    def reinstate(self, new: etree._Element, changes: Sequence[Change]) -> Engine:
+    def reinstate(self, new: etree._Element) -> Engine:
         self.agreed = interval(new)
         return self
 

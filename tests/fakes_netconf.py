@@ -17,7 +17,6 @@ from lxml import etree
 
 from headstay import xml
 from headstay.datastore.access import Access, Requester, Source
-from headstay.datastore.commit import Backend
 from headstay.datastore.edit import edited
 from headstay.datastore.events import DatastoreEvent
 from headstay.datastore.model import Model
@@ -81,7 +80,7 @@ class AgreeingBackend:
     def prepare(self, old: etree._Element, new: etree._Element, changes: Any) -> AgreeingBackend:
         return self
 
-    def reinstate(self, new: etree._Element, changes: Any) -> AgreeingBackend:
+    def reinstate(self, new: etree._Element) -> AgreeingBackend:
         return self
 
     def apply(self) -> None:
@@ -96,13 +95,10 @@ def tree_of(*documents: str) -> etree._Element:
 
 
 def make_parts(
-    disk: Any = None,
-    access: Access | None = None,
-    observe: Callable[[DatastoreEvent], None] = lambda _: None,
-    backend: Backend | None = None,
+    disk: Any = None, access: Access | None = None, observe: Callable[[DatastoreEvent], None] = lambda _: None
 ) -> Parts:
     disk = disk or MemoryDisk()
-    return Parts(model(), disk, Vault(bytes(32)), access or OpenTo("admin"), backend or AgreeingBackend(), observe)
+    return Parts(model(), disk, Vault(bytes(32)), access or OpenTo("admin"), AgreeingBackend(), observe)
 
 
 def make_datastores(
@@ -110,9 +106,8 @@ def make_datastores(
     with_startup: bool = False,
     access: Access | None = None,
     observe: Callable[[DatastoreEvent], None] = lambda _: None,
-    backend: Backend | None = None,
 ) -> Datastores:
-    parts = make_parts(access=access, observe=observe, backend=backend)
+    parts = make_parts(access=access, observe=observe)
     return Datastores(parts, tree_of(*documents), None, with_startup=with_startup)
 
 

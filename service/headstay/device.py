@@ -16,7 +16,6 @@ import signal
 import uuid
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
@@ -27,10 +26,9 @@ from headstay.backend.dhcp import Dhcp
 from headstay.backend.plan import Backend
 from headstay.backend.report import commit_body, lease_tree, notification, report_body, state_tree
 from headstay.backend.rpcs import ABANDONED, Rpcs
-from headstay.datastore import access, boot, commit, rotation
+from headstay.datastore import access, boot, rotation
 from headstay.datastore.access import Access, Requester
 from headstay.datastore.computing import FEW
-from headstay.datastore.difference import Change
 from headstay.datastore.disk import Disk
 from headstay.datastore.edits import account
 from headstay.datastore.events import ConfigChange, DatastoreEvent
@@ -154,8 +152,7 @@ class _Device:
         first = await self._first_configuration()
         loaded = await boot.load(self._model, disk, first, read_boot_id(), with_startup=configuration.startup)
         rules = Access(self._model)
-        backend = _Transactions(self._backend, self._told)
-        parts = Parts(self._model, disk, self._vault, rules, backend, self._told.of_datastores)
+        parts = Parts(self._model, disk, self._vault, rules, self._backend, self._told.of_datastores)
         for event in loaded.events:
             parts.observe(event)
         return Datastores(
@@ -284,7 +281,6 @@ class _Told:
         self._telling: asyncio.Task[None] | None = None
         self._early: list[tuple[dict[str, object], float]] = []
         self._end_sessions_of: Callable[[Collection[str], int | None], None] = lambda *_: None
-        self._removed: Collection[str] = ()
         self._report: Callable[[dict[str, object], float], None] = lambda *report: self._early.append(report)
 
     def reports_with(self, report: Callable[[dict[str, object], float], None]) -> None:
@@ -298,10 +294,6 @@ class _Told:
     def ends_sessions_with(self, end_sessions_of: Callable[[Collection[str], int | None], None]) -> None:
         """Say what ends the sessions of users who are no more. While the device starts there are none."""
         self._end_sessions_of = end_sessions_of
-
-    def removes(self, users: Collection[str]) -> None:
-        """Say which users are no more with the change of running that is told of next."""
-        self._removed = users
 
     def of_engine(self, event: Event, time: float) -> None:
         """Tell of an event of the link, which has logged it."""
@@ -334,8 +326,7 @@ class _Told:
         await self.notifications.close()
 
     def _end_removed(self, event: ConfigChange) -> None:
-        users, self._removed = self._removed, ()
-        if users:
+        if users := access.removed_users(event.changes):
             self._end_sessions_of(users, None if event.requester is None else event.requester.session_id)
 
     async def _tell_of_datastores(self) -> None:
@@ -354,39 +345,6 @@ class _Told:
         self.notifications.publish(base_notifications.config_change(event, edits))
         if event.datastore == "running":
             self._report(commit_body(event, edits), self.notifications.now())
-
-
-@dataclass(frozen=True, slots=True)
-class _Transactions:
-    """The datastores' backend: that of the engine, and with it who hears which users are no more.
-
-    That is found out where a change is prepared, in its thread: on the loop, all would wait while a large one is read.
-    """
-
-    backend: commit.Backend
-    told: _Told
-
-    def prepare(self, old: etree._Element, new: etree._Element, changes: Sequence[Change]) -> _Prepared:
-        """Agree to a change, or raise a NetconfError."""
-        return _Prepared(self.backend.prepare(old, new, changes), self.told, access.removed_users(changes))
-
-    def reinstate(self, new: etree._Element, changes: Sequence[Change]) -> _Prepared:
-        """Agree to a configuration that was in force before."""
-        return _Prepared(self.backend.reinstate(new, changes), self.told, access.removed_users(changes))
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A change that the backend has agreed to."""
-
-    plan: commit.Prepared
-    told: _Told
-    removed: frozenset[str]
-
-    def apply(self) -> None:
-        """Bring it into force."""
-        self.plan.apply()
-        self.told.removes(self.removed)
 
 
 @contextlib.contextmanager

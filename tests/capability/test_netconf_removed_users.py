@@ -17,7 +17,6 @@ from lxml import etree
 from fakes_netconf import (
     CLOUD,
     NC,
-    AgreeingBackend,
     OnePassword,
     RawClient,
     is_ok,
@@ -99,8 +98,7 @@ class Bench:
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     told = device._Told(Notifications())
-    backend = device._Transactions(AgreeingBackend(), told)
-    datastores = make_datastores(CLOUD, users(*map(user, NAMES)), observe=told.of_datastores, backend=backend)
+    datastores = make_datastores(CLOUD, users(*map(user, NAMES)), observe=told.of_datastores)
     authenticator = Users(datastores)
     async with running_server(
         tmp_path, datastores=datastores, authenticator=authenticator, notifications=told.notifications

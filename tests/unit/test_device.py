@@ -10,15 +10,12 @@ from typing import Any
 
 import pytest
 
-from fakes_netconf import CLOUD, USERS, AgreeingBackend, tree_of
+from fakes_netconf import CLOUD, USERS, tree_of
 from headstay import device
-from headstay.datastore import access
 from headstay.datastore.access import Requester, Source
-from headstay.datastore.commit import bring_back, bring_into_force
 from headstay.datastore.computing import FEW
 from headstay.datastore.difference import difference
 from headstay.datastore.events import ConfigChange
-from headstay.errors import InvalidValue
 from headstay.netconf.limits import Limits
 from headstay.netconf.notifications import Notifications
 from models import device_model
@@ -89,38 +86,3 @@ async def test_a_large_change_is_summed_up_in_a_thread_and_told_before_the_next(
     assert reports == ["first", "second", "third"]
     here = threading.get_ident()
     assert [thread == here for thread in threads] == [False, True, False]
-
-
-@pytest.mark.parametrize("forward", [True, False], ids=["a commit", "a way back that the backend refuses"])
-async def test_who_is_no_more_is_found_out_in_the_transactions_thread(
-    forward: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    threads: list[int] = []
-    removed_users: Any = access.removed_users
-
-    def watched(changes: Any) -> Any:
-        threads.append(threading.get_ident())
-        return removed_users(changes)
-
-    async def install() -> None:
-        assert ended == []
-
-    monkeypatch.setattr(access, "removed_users", watched)
-    told, ended = device._Told(Notifications()), list[tuple[set[str], int | None]]()
-    told.ends_sessions_with(lambda users, by: ended.append((set(users), by)))
-    backend = device._Transactions(AgreeingBackend() if forward else RefusingBackend(), told)
-    run = bring_into_force if forward else bring_back
-    changes = await run(device_model(), backend, tree_of(CLOUD, USERS), tree_of(CLOUD), install)
-    assert ended == []
-    for _ in range(2):  # what is told of once more is another change
-        told.of_datastores(ConfigChange(Requester("admin", 1, Source.DIRECT), "running", tuple(changes)))
-    await told.close()
-    assert ended == [({"admin", "guest"}, 1)]
-    assert (len(threads), threading.get_ident() in threads) == (1, False)
-
-
-class RefusingBackend(AgreeingBackend):
-    """Agrees only to what it is not asked about."""
-
-    def prepare(self, old: Any, new: Any, changes: Any) -> AgreeingBackend:
-        raise InvalidValue("no")

@@ -136,11 +136,10 @@ class Backend:
             self._check_tls(settings, new)
         return plan
 
-    def reinstate(self, new: etree._Element, changes: Sequence[Change]) -> Plan:
+    def reinstate(self, new: etree._Element) -> Plan:
         """Return the plan for a configuration that was in force before. Refuses nothing: a secret that does not open
         leaves the link down, as at start.
         """
-        del changes  # everything is set anew
         configured = self._settings_of(new)
         use = dhcp_use_of(self._model.schema, new)
         settings = self._with_lease(configured, use)

@@ -37,7 +37,7 @@ class Backend(Protocol):
         that changed are leafs that no constraint of the model looks at; those take no time to prepare for.
         """
 
-    def reinstate(self, new: etree._Element, changes: Sequence[Change]) -> Prepared:
+    def reinstate(self, new: etree._Element) -> Prepared:
         """Agree to a configuration that was in force before. Cannot refuse. Pure: it runs in a thread."""
 
 
@@ -99,4 +99,4 @@ def _consent(
         return changes, backend.prepare(present, earlier, changes)
     except NetconfError as error:
         _log.error("the configuration from before a confirmed commit comes back although: %s", error.message)
-        return changes, backend.reinstate(earlier, changes)
+        return changes, backend.reinstate(earlier)

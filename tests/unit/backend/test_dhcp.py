@@ -385,11 +385,11 @@ async def test_the_log_says_whether_the_link_can_do_without_a_secret(
     lost = "<server><domain>primary</domain><password>$aes-256-gcm$AAAA</password></server>"
     content = f"<dhcp><interface>eth0</interface></dhcp>{lost}"
     with caplog.at_level(logging.ERROR):
-        device.backend.reinstate(made(device_model(), hcm(content)), ())
+        device.backend.reinstate(made(device_model(), hcm(content)))
         assert "decrypted; the cloud connection stays down until it is set again" in caplog.text
         await device.dhcp.take(bound())
         caplog.clear()
-        device.backend.reinstate(made(device_model(), hcm(content)), ()).apply()
+        device.backend.reinstate(made(device_model(), hcm(content))).apply()
         assert "decrypted; what DHCP gives makes up for it; set it again" in caplog.text
         assert (device.settings.password, device.settings.obstacle) == ("hunter2", None)
         caplog.clear()

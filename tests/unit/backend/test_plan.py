@@ -253,7 +253,7 @@ def test_what_was_in_force_before_is_not_refused(caplog: pytest.LogCaptureFixtur
     backend, performed = Backend(device_model(), VAULT), list[Action]()
     backend.performs_with(performed.extend)
     started = backend.settings(mended)
-    plan = backend.reinstate(broken, ())
+    plan = backend.reinstate(broken)
     assert performed == []
     plan.apply()
     settings = started
