@@ -309,8 +309,9 @@ class _Told:
     def of_datastores(self, event: DatastoreEvent) -> None:
         """End the sessions of users who are no more. Tell of the event soon: no manager's answer waits for that."""
         with _logged():
-            if isinstance(event, ConfigChange) and event.datastore == "running":
-                self._end_removed(event)
+            if isinstance(event, ConfigChange) and event.removed_users:
+                by = None if event.requester is None else event.requester.session_id
+                self._end_sessions_of(event.removed_users, by)
         self._untold.append(event)
         if self._telling is None or self._telling.done():
             self._telling = asyncio.create_task(self._tell_of_datastores(), name="telling")
@@ -324,10 +325,6 @@ class _Told:
         """Tell what is to be told, and write down what is not on disk yet."""
         await self.settled()
         await self.notifications.close()
-
-    def _end_removed(self, event: ConfigChange) -> None:
-        if users := access.removed_users(event.changes):
-            self._end_sessions_of(users, None if event.requester is None else event.requester.session_id)
 
     async def _tell_of_datastores(self) -> None:
         """Tell of one event after the other, in their order."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import enum
 import functools
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +18,7 @@ from lxml import etree
 from headstay import xml
 from headstay.datastore import nacm, passwords, unseen
 from headstay.datastore.computing import computed
-from headstay.datastore.difference import Change, Edit, difference
+from headstay.datastore.difference import difference
 from headstay.datastore.model import Model
 from headstay.datastore.nacm import Permissions, Right
 from headstay.datastore.schema import SchemaNode, error_path
@@ -259,10 +258,13 @@ def knows(running: etree._Element, user: str) -> bool:
     return _user(running, user) is not None
 
 
-def removed_users(changes: Iterable[Change]) -> frozenset[str]:
-    """Return the names of the users who are no more after these changes."""
-    gone = (change.old for change in changes if change.edit is Edit.DELETED and change.node.tag == _USER)
-    return frozenset(user.findtext(_NAME) or "" for user in gone if user is not None)
+def removed_users(old: etree._Element, new: etree._Element) -> frozenset[str]:
+    """Return the names of the users of one configuration whom the next does not have."""
+    return _names(old) - _names(new)
+
+
+def _names(running: etree._Element) -> frozenset[str]:
+    return frozenset(user.findtext(_NAME) or "" for user in running.iterfind(_USERS))
 
 
 def first_user_access(name: str) -> etree._Element:

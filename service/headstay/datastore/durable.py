@@ -16,7 +16,7 @@ from lxml import etree
 
 from headstay import xml
 from headstay.datastore import confirmed
-from headstay.datastore.access import Requester
+from headstay.datastore.access import Requester, removed_users
 from headstay.datastore.commit import bring_back, bring_into_force
 from headstay.datastore.computing import computed
 from headstay.datastore.confirmed import Pending, Procedure, RollBack
@@ -72,6 +72,7 @@ class Durable:
 
     async def replace_running(self, requester: Requester, tree: etree._Element, pending: Pending | None) -> None:
         """Bring a tree into force, and store with it what is pending then."""
+        removed = await _removed_users(self.running, tree)
 
         async def install() -> None:
             octets = await _serialised(tree)
@@ -83,7 +84,7 @@ class Durable:
         done = await bring_into_force(self._model, self._parts.backend, self.running, tree, install)
         if not done:
             await self.note(pending)
-        self._tell_of(requester, "running", done)
+        self._tell_of(requester, "running", done, removed)
 
     async def note(self, pending: Pending | None) -> None:
         """Store what is pending, if it is something else than before."""
@@ -114,6 +115,8 @@ class Durable:
                 # What is stored undoes itself at the next start, so the way back is safe without the disk.
                 _log.error("a confirmed commit is undone, but not on disk: %s", error.message)
 
+        removed = await _removed_users(self.running, effect.tree)
+
         async def install() -> None:
             await save({Name.RUNNING.value: await _serialised(effect.tree)})
             self.running = effect.tree
@@ -121,13 +124,22 @@ class Durable:
         done = await bring_back(self._model, self._parts.backend, self.running, effect.tree, install)
         if not done:
             await save({})
-        self._tell_of(effect.requester, "running", done)
+        self._tell_of(effect.requester, "running", done, removed)
 
     def _tell_of(
-        self, requester: Requester | None, datastore: Literal["running", "startup"], changes: Sequence[Change]
+        self,
+        requester: Requester | None,
+        datastore: Literal["running", "startup"],
+        changes: Sequence[Change],
+        removed_users: frozenset[str] = frozenset(),
     ) -> None:
         if changes:
-            self._parts.observe(ConfigChange(requester, datastore, tuple(changes)))
+            self._parts.observe(ConfigChange(requester, datastore, tuple(changes), removed_users))
+
+
+async def _removed_users(old: etree._Element, new: etree._Element) -> frozenset[str]:
+    # Before anything is in force: the moment it is, nobody who is no more shall begin with something.
+    return await computed(lambda: removed_users(old, new), old, new)
 
 
 async def _serialised(tree: etree._Element) -> bytes:

@@ -22,6 +22,8 @@ class ConfigChange:
     datastore: Literal["running", "startup"]
     changes: tuple[Change, ...]
     """What changed, node by node; never empty."""
+    removed_users: frozenset[str] = frozenset()
+    """The users who are no more; none with startup, and none while the device starts."""
 
 
 class ConfirmEvent(enum.Enum):
