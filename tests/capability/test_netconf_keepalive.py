@@ -11,8 +11,7 @@ import pytest
 from asyncssh.packet import SSHPacket
 
 from fakes_netconf import is_ok, running_server, ssh_client, ssh_connection, unix_client
-from headstay.netconf import ssh, ssh_transport
-from headstay.netconf.ssh_transport import KEEPALIVE, Transport
+from headstay.netconf import ssh
 
 LOCK = "<lock><target><running/></target></lock>"
 PATIENCE = 20
@@ -22,8 +21,7 @@ ASKED = "_process_keepalive_at_openssh_dot_com_global_request"
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssh, "KEEPALIVE", 0.02)
-    monkeypatch.setattr(ssh_transport, "KEEPALIVE", 0.02)
+    monkeypatch.setattr(ssh, "_KEEPALIVE", 0.02)
 
 
 def when_asked(monkeypatch: pytest.MonkeyPatch, react: Callable[[asyncssh.SSHConnection, SSHPacket], None]) -> None:
@@ -65,17 +63,22 @@ async def test_a_client_that_answers_nothing_loses_its_session_and_its_locks(
             assert is_ok(await other.rpc(LOCK))
 
 
-def test_keepalives_are_sent_only_while_nothing_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_keepalives_are_sent_only_while_nothing_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chosen: list[float] = []
-    monkeypatch.setattr(asyncssh.SSHServerConnection, "data_received", lambda *_: None)
-    monkeypatch.setattr(Transport, "set_keepalive", lambda _, interval: chosen.append(interval))
-    transport = Transport.__new__(Transport)
-    transport.listen_for_silence()
-    assert chosen == []
-    transport.listen_for_silence()
-    assert chosen == [KEEPALIVE]
-    transport.listen_for_silence()
-    assert chosen == [KEEPALIVE]  # setting it again would make it begin anew, so that it never came
-    transport.data_received(b"octets")
-    transport.listen_for_silence()
-    assert chosen == [KEEPALIVE, 0]
+    monkeypatch.setattr(asyncssh.SSHServerConnection, "set_keepalive", lambda _, interval: chosen.append(interval))
+    async with running_server(tmp_path) as server, ssh_connection(server) as connection:
+        client = await ssh_client(connection)
+        await client.greet()
+        [listener] = [part for part in vars(server).values() if isinstance(part, ssh.SshListener)]
+        [end] = listener._doors.connections
+        end.listen_for_silence()
+        assert chosen == []
+        end.listen_for_silence()
+        assert chosen == [ssh._KEEPALIVE]
+        end.listen_for_silence()
+        assert chosen == [ssh._KEEPALIVE]  # setting it again would make it begin anew, so that it never came
+        await client.rpc(LOCK)
+        end.listen_for_silence()
+        assert chosen == [ssh._KEEPALIVE, 0]

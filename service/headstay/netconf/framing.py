@@ -130,10 +130,11 @@ class Deframer:
     def _only_chunk(self) -> bytes | None:
         """Take a message that is here from end to end in one chunk, as almost every request is."""
         header = _HEADER.match(self._buffer)
-        if header is None or header[1] is None or int(header[1]) > self.most_octets:
+        if header is None or (size := header[1]) is None:
             return None
-        start, end = header.end(), header.end() + int(header[1])
-        if not self._buffer.startswith(_END_OF_CHUNKS, end):
+        start = header.end()
+        end = start + int(size)
+        if end - start > self.most_octets or not self._buffer.startswith(_END_OF_CHUNKS, end):
             return None
         message = bytes(self._buffer[start:end])
         del self._buffer[: end + len(_END_OF_CHUNKS)]

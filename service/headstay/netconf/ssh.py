@@ -25,12 +25,14 @@ from headstay.netconf.limits import Limits
 from headstay.netconf.login_delay import LoginDelay
 from headstay.netconf.operations.monitoring import SSH
 from headstay.netconf.sessions import Peer, Sessions
-from headstay.netconf.ssh_transport import ALGORITHMS, KEEPALIVE, Transport
+from headstay.netconf.ssh_transport import ALGORITHMS, Transport
 
 SUBSYSTEM: Final = "netconf"
 
 _WINDOW = 256 * 1024
 """Octets that a client may send ahead on a channel."""
+_KEEPALIVE: Final = 30
+"""Seconds between SSH keepalives to a client that asks for nothing; three without an answer end its connection."""
 _NO_USER: Final = "there is no such user any more"
 
 _log = logging.getLogger(__name__)
@@ -120,7 +122,7 @@ class SshListener:
     def _listen_for_silence(self) -> None:
         for connection in self._doors.connections:
             connection.listen_for_silence()
-        self._silence = asyncio.get_running_loop().call_later(KEEPALIVE, self._listen_for_silence)
+        self._silence = asyncio.get_running_loop().call_later(_KEEPALIVE, self._listen_for_silence)
 
     def end_sessions_of(self, users: Collection[str], by: int | None) -> None:
         """End what these users have here, who are no more. `by` is the session that has seen to that, if one has: its
@@ -173,10 +175,13 @@ class _SshConnection(asyncssh.SSHServer):
         """The authenticated user; None until then."""
         self.host = ""
         self._doors = doors
-        self._ssh: Transport | None = None
+        self._ssh: asyncssh.SSHServerConnection | None = None
         self._failures = 0
         self._channels: set[_SshChannel] = set()
         self._idle: asyncio.TimerHandle | None = None
+        self.heard = True
+        """Whether something was asked for since this was last set to False."""
+        self._keeps_alive = False
 
     async def close(self) -> None:
         """Close the connection and wait until it is closed."""
@@ -203,14 +208,19 @@ class _SshConnection(asyncssh.SSHServer):
             self._ssh.disconnect(asyncssh.DISC_BY_APPLICATION, _NO_USER)
 
     def listen_for_silence(self) -> None:
-        """Send keepalives to a client that says nothing."""
-        if self._ssh is not None:
-            self._ssh.listen_for_silence()
+        """Send keepalives from now on if nothing was asked for since this was last called, else none.
+
+        Call it now and then. asyncssh sets the timer of keepalives anew with each packet, so it has one only where
+        there are none.
+        """
+        if self._ssh is not None and self.heard is self._keeps_alive:
+            self._keeps_alive = not self.heard
+            self._ssh.set_keepalive(_KEEPALIVE if self._keeps_alive else 0)
+        self.heard = False
 
     # what asyncssh reports
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        assert isinstance(conn, Transport)  # noqa: S101 -- `start` makes no other ones
         self._ssh = conn
         if (tcp := conn.get_extra_info("socket")) is not None and tcp.family in (socket.AF_INET, socket.AF_INET6):
             # Nagle's algorithm would cost 45 ms of the set-up of a session.
@@ -346,6 +356,7 @@ class _SshChannel(asyncssh.SSHServerSession[bytes]):
             self._connection = self._sessions.open(peer, _ExitingChannel(self._channel))
 
     def data_received(self, data: bytes, _datatype: asyncssh.DataType) -> None:
+        self._ssh.heard = True
         if self._connection is not None:
             self._connection.received(data)
 

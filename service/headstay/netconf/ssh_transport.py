@@ -38,22 +38,16 @@ ALGORITHMS: Final[dict[str, Any]] = {
     ],
     "compression_algs": ["none"],
 }
-KEEPALIVE: Final = 30
-"""Seconds between SSH keepalives to a client that says nothing; three without an answer end its connection."""
 
 
 class Transport(asyncssh.SSHServerConnection):
-    """asyncssh's connection without what each packet pays for and nobody here wants.
+    """asyncssh's connection without two things that each packet pays for and nobody here wants.
 
-    One such thing is the empty message before every other one, a defence of ciphers in CBC mode (RFC 4251 section
+    One is the empty message before every other one, a defence of ciphers in CBC mode (RFC 4251 section
     9.3.1), of which none is offered here: a second encryption and a second system call, a quarter of the time that a
-    small request takes altogether. Another is the line for the log, which is worded before anybody looks whether it is
-    to be written. The third is the keepalive's timer, which begins anew with each packet: it is set only for a client
-    that has fallen silent.
+    small request takes altogether. The other is the line for the log, which is worded before anybody looks whether it
+    is to be written.
     """
-
-    _heard = True
-    _keeps_alive = False
 
     def send_packet(self, pkttype: int, *args: bytes, handler: SSHPacketLogger | None = None) -> None:
         """Send a message, unless it is one that says nothing."""
@@ -71,15 +65,3 @@ class Transport(asyncssh.SSHServerConnection):
 
     def log_received_packet(self, *_: object, **__: object) -> None:
         """Write no line about a message that was received."""
-
-    def data_received(self, data: bytes, datatype: asyncssh.DataType = None) -> None:
-        """Take in octets."""
-        self._heard = True
-        super().data_received(data, datatype)
-
-    def listen_for_silence(self) -> None:
-        """Send keepalives from now on if nothing came since this was last called, else none. Call it now and then."""
-        if self._heard is self._keeps_alive:
-            self._keeps_alive = not self._heard
-            self.set_keepalive(KEEPALIVE if self._keeps_alive else 0)
-        self._heard = False
