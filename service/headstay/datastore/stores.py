@@ -74,11 +74,10 @@ class Datastores:
     def read(self, name: Name) -> etree._Element:
         """Return the published tree. Raises InvalidValue if there is no such datastore."""
         self._known(name)
-        match name:
-            case Name.CANDIDATE if self._candidate is not None:
-                return self._candidate
-            case Name.STARTUP:
-                return self._durable.startup
+        if name is Name.STARTUP:
+            return self._durable.startup
+        if name is Name.CANDIDATE and self._candidate is not None:
+            return self._candidate
         return self._durable.running
 
     def view(self, requester: Requester) -> View:

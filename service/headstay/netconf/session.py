@@ -122,14 +122,14 @@ class Session:
     def deadline(self) -> float | None:
         """Return when `Tick` is due, in the seconds of `now`; None if there is nothing to wait for."""
         match self._state:
-            case State.GREETING:
-                return self._quiet_since + self._limits.hello_timeout
             case State.READY if self._reserved_since is not None:
                 return self._reserved_since + self._limits.large_message_timeout
             case State.READY if self._limits.idle_timeout and not self._subscribed:
                 return self._quiet_since + self._limits.idle_timeout
             case State.RUNNING:
                 return self._last_reply_due
+            case State.GREETING:
+                return self._quiet_since + self._limits.hello_timeout
         return None
 
     def handle(self, input: Input, now: float) -> list[Effect]:
@@ -186,6 +186,8 @@ class Session:
             return [*effects, *self._end(Termination.CLOSED, "closed by its client")]
         if self._revoked is not None:
             return [*effects, *self._end(Termination.OTHER, self._revoked.reason)]
+        if not self._deframer.held and not self._peer_closed:
+            return effects
         return effects + self._go_on(self._deframer.messages())
 
     def _subscribe(self, _input: Subscribed, _now: float) -> list[Effect]:
