@@ -166,19 +166,15 @@ def reply_opening(message: etree._Element | None) -> bytes:
 
     None stands for a message that could not be parsed.
     """
-    attributes = [_OPENING]
+    opening = _OPENING
     # One walk: lxml looks for an attribute from the first one on, each time it is asked for one.
-    given = [] if message is None else [(str(name), str(value)) for name, value in message.items()]
+    given = [] if message is None else cast("list[tuple[str, str]]", message.items())
     for name, value in given:
         if message is not None and name.startswith("{"):
-            attributes = [_OPENING, *_prefixed(message, given)]
+            opening = " ".join([_OPENING, *_prefixed(message, given)])
             break
-        attributes.append(f"{name}={_quoted(value)}")
-    return f"{' '.join(attributes)}>".encode()
-
-
-def _quoted(value: str) -> str:
-    return f'"{value}"' if _HARMLESS(value) else quoteattr(value)  # most message-ids are
+        opening += f' {name}="{value}"' if _HARMLESS(value) else f" {name}={quoteattr(value)}"  # most message-ids are
+    return f"{opening}>".encode()
 
 
 def _prefixed(message: etree._Element, given: Iterable[tuple[str, str]]) -> list[str]:

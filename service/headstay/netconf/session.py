@@ -138,10 +138,10 @@ class Session:
         Nothing that a client does raises. Raises UnexpectedInput for a pair of state and input that cannot be; a
         closed session ignores everything.
         """
-        if self._state is State.CLOSED:
-            return []
         transition = TRANSITIONS.get((self._state, type(input)))
         if transition is None:
+            if self._state is State.CLOSED:
+                return []
             raise UnexpectedInput(f"{type(input).__name__} while {self._state.value}")
         return transition(self, input, now)
 

@@ -51,7 +51,8 @@ class Parameters:
         Raises a NetconfError for a child that is not allowed or stands twice, for text and for unknown attributes.
         """
         augmented = augmented or {}
-        _check_attributes(element)
+        if element.keys():
+            _check_attributes(element)
         _check_text(element, element.text)
         self._element = element
         self._found: dict[str, etree._Element] = {}
@@ -60,20 +61,24 @@ class Parameters:
             of, name = xml.name(child)
             if of and of != augmented.get(name, namespace) and not (of == xml.NETCONF and name in in_base):
                 raise _unknown_namespace(child)
-            if name in allowed or name in augmented or name in self._repeated:
+            known = name in allowed or name in augmented or name in self._repeated
+            if known and child.keys():
                 _check_attributes(child)
             _check_text(element, child.tail)  # one by one: there may be hundreds of thousands, none of which is known
-            if name in self._repeated:
-                self._repeated[name].append(child)
-                if len(self._repeated[name]) > MOST_REPEATED:
-                    raise TooBig(f"<{name}> stands more than {MOST_REPEATED} times", type=ErrorType.PROTOCOL)
-                continue
-            if name not in allowed and name not in augmented:
+            if not known:
                 raise unknown_element(child)
-            if name in self._found:
+            if name in self._repeated:
+                self._repeat(name, child)
+            elif name in self._found:
                 info = [ErrorInfo("bad-element", name)]
                 raise BadElement(f"<{name}> stands twice", info=info, type=ErrorType.PROTOCOL)
-            self._found[name] = child
+            else:
+                self._found[name] = child
+
+    def _repeat(self, name: str, child: etree._Element) -> None:
+        self._repeated[name].append(child)
+        if len(self._repeated[name]) > MOST_REPEATED:
+            raise TooBig(f"<{name}> stands more than {MOST_REPEATED} times", type=ErrorType.PROTOCOL)
 
     def optional(self, name: str) -> etree._Element | None:
         """Return the parameter, or None."""
