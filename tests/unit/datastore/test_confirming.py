@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from device_datastores import FIRST, ONE, TWO, Device, interval
+from device_datastores import FIRST, ONE, TWO, Device, FillableDisk, interval
 from headstay.datastore import confirming
 from headstay.datastore.access import Requester, Source
-from headstay.datastore.confirmed import CommitRequest
+from headstay.datastore.confirmed import BEFORE, FACT, CommitRequest
+from headstay.datastore.disk import Disk
 from headstay.datastore.edit import EditOptions
 from headstay.datastore.events import ConfigChange, ConfirmedCommit, ConfirmEvent
 from headstay.datastore.name import Name
@@ -273,6 +274,25 @@ async def test_what_is_undone_without_the_disk_does_not_come_back_beside_a_later
     assert device.in_force(FIRST)
     await device.restart()
     assert (device.in_force(FIRST), device.stored_roll_back) == (True, str(FIRST))
+
+
+async def test_what_is_pending_is_stored_when_it_changes_and_not_before(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored: list[list[str]] = []
+
+    def write(disk: FillableDisk, contents: Mapping[str, bytes | None], facts: Mapping[str, str | None]) -> None:
+        stored.append(sorted({**contents, **facts}))
+        Disk._write(disk, contents, facts)
+
+    monkeypatch.setattr(FillableDisk, "_write", write)
+    await device.commit(30)
+    await device.commit(40, confirmed=True)
+    await device.edit(50, target=RUNNING)
+    await device.commit(60)
+    await device.commit(70)
+    pending = sorted([BEFORE, FACT])
+    assert stored == [["running"], [*pending, "running"], ["running"], [*pending, "running"], ["running"]]
 
 
 # a boot on a full disk: its boot-id is not stored ------------------------------------------------------
