@@ -10,6 +10,7 @@ import functools
 import re
 from collections.abc import Mapping
 from typing import Any, Final
+from xml.etree import ElementTree
 
 from lxml import etree
 
@@ -57,18 +58,23 @@ _SMALL: Final = 65_536
 lxml lets one thread use a parser at a time, and for more than this another thread would have to wait.
 """
 _shared = etree.XMLParser(**_HARDENED)
+_LONGEST_KEPT: Final = 256
+"""Characters of a tag that is kept with its parts."""
 
 
 class XmlError(HeadstayError):
     """A document that is not well formed, or that uses what is never accepted (DOCTYPE, entities, too much of all)."""
 
 
-def parse(octets: bytes, most_elements: int = MOST_NODES) -> etree._Element:
-    """Parse one document, without comments and processing instructions. Raises XmlError; resolves and loads nothing."""
+def parse(octets: bytes, most_elements: int = MOST_NODES, *, apart: bool = False) -> etree._Element:
+    """Parse one document, without comments and processing instructions. Raises XmlError; resolves and loads nothing.
+
+    The names in it are kept for as long as this thread lives; `apart` sees to it that no other thread keeps them.
+    """
     _check_encoding(octets)
     if b"<!DOCTYPE" in octets:
         raise XmlError("a document type declaration is not accepted")
-    parser = _shared if len(octets) <= _SMALL else etree.XMLParser(**_HARDENED)
+    parser = etree.XMLParser(**_HARDENED) if apart or len(octets) > _SMALL else _shared
     try:
         root = etree.fromstring(octets, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
@@ -77,6 +83,17 @@ def parse(octets: bytes, most_elements: int = MOST_NODES) -> etree._Element:
         raise XmlError("a document type declaration is not accepted")
     _check_amounts(octets, root, most_elements)
     return root
+
+
+def parse_leaving_nothing(octets: bytes) -> ElementTree.Element:
+    """Parse one document with another parser, which keeps nothing for longer than the tree. Raises XmlError."""
+    _check_encoding(octets)
+    if b"<!DOCTYPE" in octets:
+        raise XmlError("a document type declaration is not accepted")
+    try:
+        return ElementTree.fromstring(octets, ElementTree.XMLParser(encoding="utf-8"))  # noqa: S314 -- no DOCTYPE
+    except (ElementTree.ParseError, ValueError) as error:
+        raise XmlError(f"not well-formed XML: {_cause(error)}") from None
 
 
 def _check_encoding(octets: bytes) -> None:
@@ -155,7 +172,14 @@ def namespace_of(tag: str) -> str:
     return _parted(tag)[0]
 
 
-@functools.lru_cache(maxsize=1024)  # the same few names come again and again
 def _parted(tag: str) -> tuple[str, str]:
+    # The same few names come again and again. One that a client has made up may be millions of characters long.
+    return _parted_once(tag) if len(tag) <= _LONGEST_KEPT else _part(tag)
+
+
+def _part(tag: str) -> tuple[str, str]:
     namespace, _, local = str(tag).rpartition("}")
     return namespace[1:], local
+
+
+_parted_once = functools.lru_cache(maxsize=1024)(_part)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from lxml import etree
@@ -32,10 +33,22 @@ async def computed(work: Callable[[], _Result], *trees: etree._Element) -> _Resu
     return await asyncio.to_thread(work)
 
 
-async def computed_in_turn(turns: Turns, user: Hashable, work: Callable[[], _Result]) -> _Result:
-    """Return what comes of `work`, which takes long and is done in a thread when it is this user's turn."""
+async def computed_apart(turns: Turns, user: Hashable, work: Callable[[], _Result]) -> _Result:
+    """Return what comes of `work`, which takes long and is done `apart` when it is this user's turn."""
     async with turns.of(user):
-        return await asyncio.to_thread(work)
+        return await apart(work)
+
+
+async def apart(work: Callable[[], _Result]) -> _Result:
+    """Return what comes of `work`, done in a thread of its own.
+
+    It ends with it, and with it what lxml keeps of the names of clients for as long as a thread lives.
+    """
+    thread = ThreadPoolExecutor(1, thread_name_prefix="apart")
+    try:
+        return await asyncio.get_running_loop().run_in_executor(thread, work)
+    finally:
+        thread.shutdown(wait=False)
 
 
 def is_small(*trees: etree._Element) -> bool:

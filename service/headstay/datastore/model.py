@@ -7,7 +7,6 @@ section 6.4.1) only when they are added first.
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -138,8 +137,10 @@ class Model:
         """
         node = self._rpcs[operation.tag]
         root = cast(SchemaNode, node.parent)
-        given = xml.element(RPC)
-        given.append(copy.deepcopy(operation))
+        given = operation.getparent()
+        if given is None:
+            given = xml.element(RPC)
+            given.append(operation)
         message = edited(root, xml.element(RPC), given)
         library_rpc = self._library.schema.get_child(node.name, node.module)
         data = ObjectValue({self._members[node]: self._object(node, message[0])})

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import copy
 import hashlib
 import hmac
 import os
@@ -144,7 +143,7 @@ async def protected(
     """Return `config` with every clear secret sealed and every clear user password hashed.
 
     A clear password that `target` holds as a hash becomes that hash. Values that are not of the leaf's type stay as
-    they are, for `edit` to refuse. Returns `config` itself where there is nothing to protect. Raises TooBig if it has
+    they are, for `edit` to refuse. It is `config` itself, which belongs to one request. Raises TooBig if it has
     more than MOST_PASSWORDS clear passwords, each of which takes a tenth of a second. A `turn` is held while `config`
     is gone through, but not while passwords are hashed.
     """
@@ -190,10 +189,12 @@ class _Protection:
         """Clear ones: the leaf, the text and the hash that is there now."""
 
     def sealed(self, schema: SchemaNode, config: etree._Element, target: etree._Element) -> etree._Element:
-        """Return `config` with its secrets sealed, and note its passwords. May be called in a thread."""
-        result = copy.deepcopy(config)
-        self._protect(schema, result, target)
-        return result
+        """Return `config` with its secrets sealed in it, and note its passwords. May be called in a thread.
+
+        A copy would leave the names of whatever a client has put into it with the thread.
+        """
+        self._protect(schema, config, target)
+        return config
 
     async def hash_passwords(self) -> None:
         """Put hashes in the places of the passwords that were found."""

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from lxml import etree
 
-from headstay.datastore.computing import computed_in_turn
+from headstay.datastore.computing import computed_apart
 from headstay.datastore.turns import Turns
 from headstay.errors import NetconfError, OperationFailed, RpcErrors
 from headstay.netconf import messages
@@ -243,8 +243,8 @@ class Connection:
 
     async def _read(self, message: Parse) -> Rpc | Unreadable:
         try:
-            read = functools.partial(messages.read_message, message.octets, message.most_elements)
-            return await computed_in_turn(self._share.computing, self._share.user, read)
+            read = functools.partial(messages.read_message, message.octets, message.most_elements, apart=True)
+            return await computed_apart(self._share.computing, self._share.user, read)
         except Exception:  # noqa: BLE001 - as with operations
             _log.exception("session %d: a message could not be parsed", self.session.session_id)
             return Unreadable(messages.reply_opening(None), OperationFailed("internal error"))

@@ -38,7 +38,7 @@ def condition(filter: etree._Element, model: Model, largest: Size, limits: Limit
 
     A subtree filter lets pass what it chooses anything of, an XPath filter what its expression is true of (RFC 5277
     section 3.6). `largest` is the most that it is asked about. It never raises. Raises the NetconfError that a wrong
-    filter asks for.
+    filter asks for. Call it in a thread that ends with it.
     """
     if _type(filter) == "xpath":
         return xpath.condition(_select_attribute(filter), filter.nsmap, model, largest, limits)
@@ -46,7 +46,7 @@ def condition(filter: etree._Element, model: Model, largest: Size, limits: Limit
     elements = sum(1 for _ in filter.iter())
     if len(octets) > limits.subscription_filter_octets or elements > limits.subscription_filter_elements:
         raise ResourceDenied("the filter is too large to be held against each notification", type=ErrorType.PROTOCOL)
-    own = xml.parse(octets)  # the message that it came in need not be kept
+    own = xml.parse(octets, apart=True)  # the message that it came in need not be kept
     # Bounded by the sizes of both, and refused to nobody any more: the session has been told <ok/>.
     return lambda tree: bool(subtree(tree, own, math.inf).whole)
 

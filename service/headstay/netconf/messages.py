@@ -101,7 +101,7 @@ def hello(session_id: int, capabilities: Iterable[str]) -> bytes:
 def read_hello(octets: bytes) -> frozenset[str]:
     """Return the capabilities of a client's <hello>. Raises BadHello."""
     try:
-        root = xml.parse(octets.strip())
+        root = xml.parse_leaving_nothing(octets.strip())
     except xml.XmlError as error:
         raise BadHello(str(error)) from None
     if root.tag != _tag("hello"):
@@ -118,11 +118,13 @@ def read_hello(octets: bytes) -> frozenset[str]:
 # rpc -----------------------------------------------------------------------------------------------------------------
 
 
-def read_message(octets: bytes, most_elements: int) -> Rpc | Unreadable:
-    """Return what stands in a message. Takes time that grows with it; may be done in any thread."""
+def read_message(octets: bytes, most_elements: int, *, apart: bool = False) -> Rpc | Unreadable:
+    """Return what stands in a message. Takes time that grows with it; may be done in any thread: `apart`, if it ends
+    with this.
+    """
     try:
         # White space around a message is no part of it, but an XML declaration after it would be an error.
-        root = xml.parse(octets.strip(), most_elements)
+        root = xml.parse(octets.strip(), most_elements, apart=apart)
     except xml.XmlError as error:
         return Unreadable(reply_opening(None), error)
     try:

@@ -5,8 +5,9 @@ socket, no clock and no operation: whoever drives it carries out the effects and
 
 An rpc that comes while another runs waits in the deframer, so replies come in the order of the rpcs (RFC 6241 section
 4.5) and what waits is bounded by `wants_octets`. No wrong message ends a session; wrong framing does. A message that
-takes long to parse is handed out for that, as an rpc is to be executed. Of a large message no more is taken in than
-shows that it is one before its reservation has come; so what all sessions hold together is bounded.
+takes long to parse, or for whose names there is no room, is handed out for that, as an rpc is to be executed. Of a
+large message no more is taken in than shows that it is one before its reservation has come; so what all sessions hold
+together is bounded.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from headstay.netconf.session_words import (
     Unsubscribed,
 )
 from headstay.netconf.statistics import Counters
+from headstay.netconf.vocabulary import Vocabulary
 
 MOST_WAITING: Final = 65_536
 """Octets that may wait while an rpc runs; after that no more are asked for."""
@@ -83,7 +85,13 @@ class State(enum.Enum):
 class Session:
     """One session. Give it every input as it comes, and carry out the effects in their order."""
 
-    def __init__(self, session_id: int, capabilities: Sequence[str], limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        session_id: int,
+        capabilities: Sequence[str],
+        limits: Limits | None = None,
+        vocabulary: Vocabulary | None = None,
+    ) -> None:
         self.session_id = session_id
         self.capabilities = tuple(capabilities)
         self.client_capabilities: frozenset[str] = frozenset()
@@ -93,6 +101,7 @@ class Session:
         """Why the session ended; None while it lasts."""
         self._state = State.NEW
         self._limits = limits or Limits()
+        self._vocabulary = vocabulary or Vocabulary()
         self._deframer = Deframer(min(self._limits.hello_octets, self._limits.message_octets))
         self._quiet_since = 0.0
         """When the session opened, or a request or its reply last went by."""
@@ -267,7 +276,7 @@ class Session:
         if len(message) >= LARGE and self._reserved_since is None:
             self._large = message
             return self._reserve()
-        if others_wait or len(message) >= LARGE:
+        if others_wait or len(message) >= LARGE or not self._vocabulary.admits(message):
             self._state = State.PARSING
             return [Parse(message, self._limits.message_elements)]
         return self._begin(messages.read_message(message, self._limits.message_elements))

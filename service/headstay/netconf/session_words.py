@@ -142,7 +142,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Parse:
-    """Read this message with `messages.read_message` where nobody waits for it, and hand back `Parsed`."""
+    """Read this message with `messages.read_message` in a thread that ends with it, and hand back `Parsed`."""
 
     octets: bytes
     most_elements: int

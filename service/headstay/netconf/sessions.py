@@ -29,6 +29,7 @@ from headstay.netconf.session import Session
 from headstay.netconf.session_words import Termination
 from headstay.netconf.statistics import Counters, Statistics
 from headstay.netconf.streams import Subscription
+from headstay.netconf.vocabulary import Vocabulary
 
 _LARGEST_SESSION_ID = 4_294_967_295
 
@@ -81,6 +82,7 @@ class Sessions:
         self._limits = limits
         self._live: dict[int, _Live] = {}
         self._large = Turns(limits.large_messages)
+        self._vocabulary = Vocabulary()
         self._trimmer = Trimmer()
         self._last_id = 0
         self._started = service.clock()
@@ -118,7 +120,7 @@ class Sessions:
             service.learned,
             self._limits,
         )
-        session = Session(session_id, self._capabilities, self._limits)
+        session = Session(session_id, self._capabilities, self._limits, self._vocabulary)
         connection = Connection(
             session,
             channel,

@@ -17,23 +17,18 @@ from typing import Final, Protocol
 
 import asyncssh
 
-from headstay.datastore.access import Source
 from headstay.errors import StartupError
 from headstay.netconf import crowding
-from headstay.netconf.connection import Connection
 from headstay.netconf.limits import Limits
 from headstay.netconf.login_delay import LoginDelay
-from headstay.netconf.operations.monitoring import SSH
-from headstay.netconf.sessions import Peer, Sessions
+from headstay.netconf.sessions import Sessions
+from headstay.netconf.ssh_channel import NO_USER, SshChannel
 from headstay.netconf.ssh_transport import ALGORITHMS, Transport
-
-SUBSYSTEM: Final = "netconf"
 
 _WINDOW = 256 * 1024
 """Octets that a client may send ahead on a channel."""
-_KEEPALIVE: Final = 30
+_KEEPALIVE: Final = 20
 """Seconds between SSH keepalives to a client that asks for nothing; three without an answer end its connection."""
-_NO_USER: Final = "there is no such user any more"
 
 _log = logging.getLogger(__name__)
 
@@ -175,13 +170,14 @@ class _SshConnection(asyncssh.SSHServer):
         """The authenticated user; None until then."""
         self.host = ""
         self._doors = doors
-        self._ssh: asyncssh.SSHServerConnection | None = None
+        self._ssh: Transport | None = None
         self._failures = 0
-        self._channels: set[_SshChannel] = set()
+        self._channels: set[SshChannel] = set()
         self._idle: asyncio.TimerHandle | None = None
         self.heard = True
         """Whether something was asked for since this was last set to False."""
         self._keeps_alive = False
+        self._writable = True
 
     async def close(self) -> None:
         """Close the connection and wait until it is closed."""
@@ -205,7 +201,7 @@ class _SshConnection(asyncssh.SSHServer):
 
     def _disconnect_unknown(self) -> None:
         if self._ssh is not None:
-            self._ssh.disconnect(asyncssh.DISC_BY_APPLICATION, _NO_USER)
+            self._ssh.disconnect(asyncssh.DISC_BY_APPLICATION, NO_USER)
 
     def listen_for_silence(self) -> None:
         """Send keepalives from now on if nothing was asked for since this was last called, else none.
@@ -221,7 +217,9 @@ class _SshConnection(asyncssh.SSHServer):
     # what asyncssh reports
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        assert isinstance(conn, Transport)  # noqa: S101 -- the listener makes no other ones
         self._ssh = conn
+        conn.regulated = self._regulated
         if (tcp := conn.get_extra_info("socket")) is not None and tcp.family in (socket.AF_INET, socket.AF_INET6):
             # Nagle's algorithm would cost 45 ms of the set-up of a session.
             tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -272,25 +270,30 @@ class _SshConnection(asyncssh.SSHServer):
                 self._refuse(f"too many connections of the user {user!r}")
         self._set_idle(True)
 
-    def session_requested(self) -> _SshChannel:
-        if not self.is_known:
-            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, _NO_USER)
+    def session_requested(self) -> SshChannel:
+        if self._ssh is None or not self.is_known:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, NO_USER)
         refusal = self._doors.sessions.refusal(self.user or "")
         if refusal is None and len(self._channels) >= self._doors.limits.sessions_of_connection:
             refusal = "too many sessions on one connection"
         if refusal is not None:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_RESOURCE_SHORTAGE, f"{refusal}, try again later")
-        channel = _SshChannel(self, self._doors.sessions)
+        channel = SshChannel(self, self._ssh, self._doors.sessions, writable=self._writable)
         self._channels.add(channel)
         self._set_idle(False)
         return channel
 
-    def channel_closed(self, channel: _SshChannel) -> None:
+    def channel_closed(self, channel: SshChannel) -> None:
         """Note that one of the connection's channels is gone."""
         self._channels.discard(channel)
         self._set_idle(not self._channels)
         if not self._channels and not self.is_known:
             self._disconnect_unknown()
+
+    def _regulated(self, writable: bool) -> None:
+        self._writable = writable
+        for channel in list(self._channels):
+            channel.regulate("socket", writable=writable)
 
     def _refuse(self, why: str) -> None:
         _log.warning("a connection from %s is refused: %s", self.host, why)
@@ -320,75 +323,3 @@ def _public_data(line: str) -> bytes | None:
         return asyncssh.import_public_key(line).public_data
     except asyncssh.KeyImportError:
         return None
-
-
-class _SshChannel(asyncssh.SSHServerSession[bytes]):
-    """One channel; with the subsystem started, one NETCONF session."""
-
-    def __init__(self, ssh: _SshConnection, sessions: Sessions) -> None:
-        self._ssh = ssh
-        self._sessions = sessions
-        self._channel: asyncssh.SSHServerChannel[bytes] | None = None
-        self._connection: Connection | None = None
-
-    @property
-    def session_id(self) -> int | None:
-        """The id of the NETCONF session; None where none has begun."""
-        return None if self._connection is None else self._connection.session.session_id
-
-    def revoke(self, *, at_once: bool) -> None:
-        """End the session, whose user is no more; unless at once, the rpc that runs is answered first."""
-        if self._connection is not None:
-            self._connection.revoke(_NO_USER, at_once=at_once)
-        elif self._channel is not None:
-            self._channel.close()
-
-    def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
-        self._channel = chan
-
-    def subsystem_requested(self, subsystem: str) -> bool:
-        refusal = self._sessions.refusal(self._ssh.user or "")
-        return subsystem == SUBSYSTEM and refusal is None and self._ssh.is_known
-
-    def session_started(self) -> None:
-        if self._channel is not None and self._ssh.user is not None:
-            peer = Peer(self._ssh.user, Source.DIRECT, SSH, self._ssh.host or None)
-            self._connection = self._sessions.open(peer, _ExitingChannel(self._channel))
-
-    def data_received(self, data: bytes, _datatype: asyncssh.DataType) -> None:
-        self._ssh.heard = True
-        if self._connection is not None:
-            self._connection.received(data)
-
-    def eof_received(self) -> bool:
-        if self._connection is not None:
-            self._connection.peer_closed()
-        return True
-
-    def pause_writing(self) -> None:
-        if self._connection is not None:
-            self._connection.pause_writing()
-
-    def resume_writing(self) -> None:
-        if self._connection is not None:
-            self._connection.resume_writing()
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        if self._connection is not None:
-            self._connection.lost()
-        self._ssh.channel_closed(self)
-
-
-class _ExitingChannel:
-    """An asyncssh channel that tells its exit status before it closes, so that `ssh -s` ends without an error."""
-
-    def __init__(self, channel: asyncssh.SSHServerChannel[bytes]) -> None:
-        self.write = channel.write
-        self.abort = channel.abort
-        self.pause_reading = channel.pause_reading
-        self.resume_reading = channel.resume_reading
-        self._channel = channel
-
-    def close(self) -> None:
-        if not self._channel.is_closing():
-            self._channel.exit(0)

@@ -5,6 +5,8 @@ Knows no NETCONF, no user and no session; `tools/bench/` measures it alone.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any, AnyStr, Final
 
 import asyncssh
@@ -49,6 +51,45 @@ class Transport(asyncssh.SSHServerConnection):
     is to be written.
     """
 
+    _reading = False
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, options: asyncssh.SSHServerConnectionOptions) -> None:
+        """`loop` and `options` are asyncssh's."""
+        super().__init__(loop, options)
+        self.regulated: Callable[[bool], None] = _nothing
+        """Called when the socket takes octets again, or no longer, which asyncssh tells nobody."""
+        self._loop_of_reads = loop
+        self._after_read: list[Callable[[], None]] = []
+
+    def after_read(self, deliver: Callable[[], None]) -> None:
+        """Call this when all that came in one read has been taken apart; soon, if nothing is being read.
+
+        asyncssh hands over packet by packet, hundreds in one go if a client sends them so. Together, they are as much
+        as one read of any other socket.
+        """
+        if self._reading:
+            self._after_read.append(deliver)
+        else:
+            self._loop_of_reads.call_soon(deliver)
+
+    def data_received(self, data: bytes, datatype: asyncssh.DataType = None) -> None:
+        """Take in what came in one read."""
+        self._reading = True
+        super().data_received(data, datatype)
+        self._reading = False
+        if self._after_read:
+            due, self._after_read = self._after_read, []
+            for deliver in due:
+                deliver()
+
+    def pause_writing(self) -> None:
+        """Note that the socket takes no more octets for now."""
+        self.regulated(False)
+
+    def resume_writing(self) -> None:
+        """Note that the socket takes octets again."""
+        self.regulated(True)
+
     def send_packet(self, pkttype: int, *args: bytes, handler: SSHPacketLogger | None = None) -> None:
         """Send a message, unless it is one that says nothing."""
         del handler  # it would word a line for the log
@@ -65,3 +106,7 @@ class Transport(asyncssh.SSHServerConnection):
 
     def log_received_packet(self, *_: object, **__: object) -> None:
         """Write no line about a message that was received."""
+
+
+def _nothing(_: bool) -> None:
+    """Tell nobody."""

@@ -80,7 +80,7 @@ def engine() -> FakeEngine:
 
 
 def operation(name: str, content: str = "") -> etree._Element:
-    return xml.parse(f'<{name} xmlns="{xml.HCM}">{content}</{name}>'.encode())
+    return xml.parse(f'<rpc xmlns="{xml.NETCONF}"><{name} xmlns="{xml.HCM}">{content}</{name}></rpc>'.encode())[0]
 
 
 async def execute(

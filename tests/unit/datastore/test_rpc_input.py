@@ -20,7 +20,7 @@ def whole_model() -> Model:
 
 
 def operation(name: str, content: str = "") -> etree._Element:
-    return xml.parse(f'<{name} xmlns="{xml.HCM}">{content}</{name}>'.encode())
+    return xml.parse(f'<rpc xmlns="{xml.NETCONF}"><{name} xmlns="{xml.HCM}">{content}</{name}></rpc>'.encode())[0]
 
 
 def refused(name: str, content: str) -> NetconfError:

@@ -31,12 +31,12 @@ class Threads:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.waiting: list[asyncio.Future[None]] = []
 
-        async def to_thread(work: Callable[..., Any], *arguments: Any) -> Any:
+        async def apart(work: Callable[[], Any]) -> Any:
             self.waiting.append(asyncio.get_running_loop().create_future())
             await self.waiting[-1]
-            return work(*arguments)
+            return work()
 
-        monkeypatch.setattr("headstay.netconf.connection.asyncio.to_thread", to_thread)
+        monkeypatch.setattr("headstay.datastore.computing.apart", apart)
 
     def finish(self) -> None:
         self.waiting.pop(0).set_result(None)

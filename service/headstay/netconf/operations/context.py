@@ -10,7 +10,7 @@ from lxml import etree
 
 from headstay import xml
 from headstay.datastore.access import Requester
-from headstay.datastore.computing import computed_in_turn
+from headstay.datastore.computing import computed_apart
 from headstay.datastore.model import DATA
 from headstay.datastore.stores import Datastores
 from headstay.netconf.limits import Limits
@@ -83,8 +83,10 @@ class Context:
     limits: Limits = field(default_factory=Limits)
 
     async def computed(self, work: Callable[[], _Result]) -> _Result:
-        """Return what comes of `work`, which takes long and is done in a thread when it is the requester's turn."""
-        return await computed_in_turn(self.datastores.computing, self.requester.account, work)
+        """Return what comes of `work`, which takes long and is done when it is the requester's turn, in a thread that
+        ends with it and keeps nothing of what the requester has sent.
+        """
+        return await computed_apart(self.datastores.computing, self.requester.account, work)
 
     def operational_state(self) -> Picture:
         """Take down all operational data of this moment that the requester may ask for."""
