@@ -372,10 +372,16 @@ def test_before_anything_is_known(device: FakeDevice) -> None:
     assert device.settings == Settings(servers=(Server("primary"),))
 
 
-async def test_a_hook_that_was_killed_leaves_old_news_that_changes_nothing(device: FakeDevice, tmp_path: Path) -> None:
+async def test_a_hook_that_was_killed_leaves_old_news_that_changes_nothing(
+    device: FakeDevice, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     await device.dhcp.take(replace(EXPIRED, told_at=2000))
+    assert caplog.text == ""
     file = leave(tmp_path, replace(bound(), told_at=1000), WALL, CLOCK)
     await device.dhcp.look(tmp_path)
+    assert "dhclient on eth0 has told later news already; what came in now is ignored" in caplog.text
+    assert "hunter2" not in caplog.text
     assert (device.dhcp.lease(), device.batches, file.exists()) == (None, [], False)
 
 
