@@ -25,7 +25,7 @@ from headstay.datastore.secrets import SecretUnreadableError, Vault
 from headstay.dhcp.lease import Lease
 from headstay.engine.actions import Action, SetTls, actions_between
 from headstay.engine.settings import Settings, Tls
-from headstay.engine.tls import TlsSettingsError, tls_context
+from headstay.engine.tls import TlsSettingsError, check_client_certificate, tls_context
 from headstay.errors import InvalidValue, StartupError
 
 _log = logging.getLogger("headstay.backend")
@@ -163,9 +163,10 @@ class Backend:
 
     def _check_tls(self, settings: Settings, new: etree._Element) -> None:
         tls = settings.tls
-        if _PRIVATE_KEY in settings.unreadable:
-            tls = replace(tls, client_certificate=None)  # whether it fits is found out once the key is set again
         try:
+            if _PRIVATE_KEY in settings.unreadable and tls.client_certificate is not None:
+                check_client_certificate(tls.client_certificate)
+                tls = replace(tls, client_certificate=None)  # whether it fits is found out once the key is set again
             tls_context(tls)
         except TlsSettingsError as error:
             node = self._model.schema.find(f"/hcm:cloud-management/tls/{error.leaf}")
