@@ -148,6 +148,11 @@ class Dhcp:
     # within the turn
 
     async def _take(self, event: LeaseEvent, happened_at: float | None) -> None:
+        if self._leases.is_overtaken(event):
+            _log.info(
+                "%s on %s has told later news already; what came in now is ignored", event.client, event.interface
+            )
+            return
         now, before = self._clock(), self.lease()
         at = now.wall if happened_at is None else happened_at
         if not self._leases.take(event, at, now.wall, now.monotonic):

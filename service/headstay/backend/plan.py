@@ -8,7 +8,7 @@ disk.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 
@@ -25,7 +25,7 @@ from headstay.datastore.secrets import SecretUnreadableError, Vault
 from headstay.dhcp.lease import Lease
 from headstay.engine.actions import Action, SetTls, actions_between
 from headstay.engine.settings import Settings, Tls
-from headstay.engine.tls import TlsSettingsError, tls_context
+from headstay.engine.tls import TlsSettingsError, check_client_certificate, tls_context
 from headstay.errors import InvalidValue, StartupError
 
 _log = logging.getLogger("headstay.backend")
@@ -94,7 +94,7 @@ class Backend:
         self._configured = self._settings_of(running)
         self._use = dhcp_use_of(self._model.schema, running)
         self._in_force = self._with_lease(self._configured, self._use)
-        _tell_unreadable(self._configured, self._in_force)
+        _tell_unreadable({}, _unreadable(self._configured, self._in_force))
         return self._in_force
 
     def _settings_of(self, tree: etree._Element, changed: Container[str] = ()) -> Settings:
@@ -143,7 +143,6 @@ class Backend:
         configured = self._settings_of(new)
         use = dhcp_use_of(self._model.schema, new)
         settings = self._with_lease(configured, use)
-        _tell_unreadable(configured, settings)
         actions = _actions(settings, set(RULES.values()))
         return Plan(actions, partial(self._take_over, configured, use))
 
@@ -154,6 +153,7 @@ class Backend:
         """Bring settings into force, in one batch: `actions`, and what the lease makes of it by now."""
         settings = self._with_lease(configured, use)
         actions += actions_between(_applied(actions, self._in_force), settings)
+        _tell_unreadable(_unreadable(self._configured, self._in_force), _unreadable(configured, settings))
         self._configured, self._use, self._in_force = configured, use, settings
         if actions:
             self._perform(actions)
@@ -163,9 +163,10 @@ class Backend:
 
     def _check_tls(self, settings: Settings, new: etree._Element) -> None:
         tls = settings.tls
-        if _PRIVATE_KEY in settings.unreadable:
-            tls = replace(tls, client_certificate=None)  # whether it fits is found out once the key is set again
         try:
+            if _PRIVATE_KEY in settings.unreadable and tls.client_certificate is not None:
+                check_client_certificate(tls.client_certificate)
+                tls = replace(tls, client_certificate=None)  # whether it fits is found out once the key is set again
             tls_context(tls)
         except TlsSettingsError as error:
             node = self._model.schema.find(f"/hcm:cloud-management/tls/{error.leaf}")
@@ -173,14 +174,20 @@ class Backend:
             raise InvalidValue(f"{error.leaf}: {error}", path=error_path(node, element)) from None
 
 
-def _tell_unreadable(configured: Settings, settings: Settings) -> None:
-    """Log which secrets of a configuration do not open, and what comes of that: `settings` are those in force."""
-    for path in configured.unreadable:
-        if path in settings.unreadable:
-            consequence = "the cloud connection stays down until it is set again"
-        else:
-            consequence = "what DHCP gives makes up for it; set it again"
-        _log.error("the secret %s cannot be decrypted; %s", path, consequence)
+def _unreadable(configured: Settings, settings: Settings) -> dict[str, str]:
+    """Return the secrets of a configuration that do not open, and what comes of each: `settings` are those in force."""
+    down, made_up = (
+        "the cloud connection stays down until it is set again",
+        "what DHCP gives makes up for it; set it again",
+    )
+    return {path: down if path in settings.unreadable else made_up for path in configured.unreadable}
+
+
+def _tell_unreadable(old: Mapping[str, str], new: Mapping[str, str]) -> None:
+    """Log what is not as it was: no renewal of a lease repeats it."""
+    for path, consequence in new.items():
+        if old.get(path) != consequence:
+            _log.error("the secret %s cannot be decrypted; %s", path, consequence)
 
 
 def _is_fine(leaf: etree._Element, name: str) -> bool:

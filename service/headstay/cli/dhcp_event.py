@@ -3,8 +3,8 @@
 A DHCP client must never suffer from this: whatever goes wrong is one line on standard error, and the exit code is 0.
 Only a hook that is written wrongly, so that the command line cannot be read, gets 2: whoever writes it shall see that.
 Nor must a lease be lost because the daemon is not up yet: the event is left in the state directory first, where the
-daemon finds it, and taken away once the daemon has it. Two calls can overtake each other: each says when it began, and
-the daemon goes by that, so that none has to wait for another.
+daemon finds it, and taken away once the daemon has it. Two calls can overtake each other: each says when this code of
+it began to run, and the daemon goes by that, so that none has to wait for another.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headstay.cli.local_session import LocalSession, add_where, socket_path
+from headstay.engine.instant import Instant, read_clock
 from headstay.errors import HeadstayError
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    # First of all: the later it is, the likelier two calls at a time are ready in the wrong order. When the process
+    # began would be earlier still, but a shell that executes its last command in its own place has begun long before.
+    began = read_clock()
     from headstay.dhcp import hooks
     from headstay.dhcp.event import Client
 
@@ -62,35 +66,21 @@ def _run(arguments: argparse.Namespace) -> int:
     if event is None:
         return 0  # the client told of something else than a lease
     try:
-        _tell(dataclasses.replace(event, told_at=_began()), socket_path(arguments.config, arguments.state_dir))
+        event = dataclasses.replace(event, told_at=int(began.monotonic * 1000))
+        _tell(event, began, socket_path(arguments.config, arguments.state_dir))
     except HeadstayError as error:
         _complain(str(error))
     return 0
 
 
-def _began() -> int | None:
-    """Return when this process began, in milliseconds since the kernel booted; None where that cannot be found out.
-
-    Two interpreters that start at a time may be ready in either order.
-    """
-    try:
-        # proc_pid_stat(5): the second field, in parentheses, may hold anything; starttime is the 22nd.
-        ticks = int(Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()[19])
-        return ticks * 1000 // os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _tell(event: LeaseEvent, socket: Path) -> None:
+def _tell(event: LeaseEvent, began: Instant, socket: Path) -> None:
     from headstay.dhcp import pending
     from headstay.dhcp.wall_clock import WallClock, read_boot_id
-    from headstay.engine.instant import read_clock
 
-    now = read_clock()
     left: Path | None = None
     try:
-        clock = WallClock(read_boot_id(), now.wall - now.monotonic)
-        left = pending.leave(socket.parent, event, now.wall, clock)
+        clock = WallClock(read_boot_id(), began.wall - began.monotonic)
+        left = pending.leave(socket.parent, event, began.wall, clock)
     except OSError as error:
         _complain(f"the event cannot be left in {socket.parent}: {error.strerror}")
     try:

@@ -14,8 +14,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "reconnect",
         help="connect to the cloud anew, now",
         description="End the cloud connection, if there is one, and connect anew at once, whatever the device was "
-        "waiting for. `headstay show state` tells what becomes of it. The exit code is 1 if there is nothing to "
-        "connect to: no server, or the connection is disabled.",
+        "waiting for. `headstay show state` tells what becomes of it. The exit code is 1 if it cannot: there is "
+        "no server, the connection is disabled, or a stored secret cannot be decrypted.",
     )
     add_where(parser)
     parser.set_defaults(run=_run)

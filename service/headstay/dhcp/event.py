@@ -52,7 +52,7 @@ class LeaseEvent:
     """Seconds, where the client tells."""
     told_at: int | None = None
     """When the client told of it, in milliseconds since the kernel booted; None where nobody knows. Calls of a hook can
-    overtake each other: of two events that say when, the later one counts."""
+    overtake each other: of two events of one client on one interface that say when, the later one counts."""
 
 
 def is_interface(name: str) -> bool:

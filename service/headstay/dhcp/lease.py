@@ -53,8 +53,9 @@ class Leases:
         The end of a lease counts only from the client that reported the lease, and no event after a later one of the
         same client.
         """
-        if self._is_overtaken(event):
+        if self.is_overtaken(event):
             return False
+        self._remember(event)
         held = self._held.get(event.interface)
         if not event.happening.holds:
             if held is None or held.client != event.client:
@@ -75,6 +76,11 @@ class Leases:
         self._keep(lease, wall, monotonic)
         return True
 
+    def is_overtaken(self, event: LeaseEvent) -> bool:
+        """Tell whether a later event of the same client on the same interface has been taken already."""
+        latest = self._told.get((event.interface, event.client))
+        return event.told_at is not None and latest is not None and event.told_at < latest
+
     def expire(self, monotonic: float) -> list[Lease]:
         """Drop and return the leases that are well past their end."""
         ended = [self._held[interface] for interface, ends in self._ends.items() if ends <= monotonic]
@@ -94,16 +100,13 @@ class Leases:
         """Return every lease, the one that was reported last at the end."""
         return tuple(self._held.values())
 
-    def _is_overtaken(self, event: LeaseEvent) -> bool:
-        """Tell whether a later event of this client came in before; remember this one if not."""
+    def _remember(self, event: LeaseEvent) -> None:
         if event.told_at is None:
-            return False
-        whose = event.interface, event.client
-        latest = self._told.pop(whose, event.told_at)
+            return
+        self._told.pop((event.interface, event.client), None)
         while len(self._told) >= MOST:
             del self._told[next(iter(self._told))]
-        self._told[whose] = max(latest, event.told_at)
-        return event.told_at < latest
+        self._told[event.interface, event.client] = event.told_at
 
     def _keep(self, lease: Lease, wall: float, monotonic: float) -> None:
         self._drop(lease.interface)

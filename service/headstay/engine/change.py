@@ -39,18 +39,21 @@ def disturbance(old: Settings, new: Settings, in_use: Server) -> DownReason | No
     if place_of(in_use) not in {place_of(server) for server in new.servers}:
         return DownReason.DHCP_CHANGED if learned else DownReason.CONFIGURATION_CHANGED
     if old.password != new.password:
-        by_dhcp = Source.DHCP in (old.password_source, new.password_source)
-        return DownReason.DHCP_CHANGED if by_dhcp else DownReason.CONFIGURATION_CHANGED
+        return DownReason.DHCP_CHANGED if _password_learned(old, new) else DownReason.CONFIGURATION_CHANGED
     if _dials_differently(old, new):
         return DownReason.CONFIGURATION_CHANGED
     return DownReason.DHCP_CHANGED if learned else None
 
 
 def down_reason_without_server(old: Settings, new: Settings) -> DownReason:
-    """Return why a connection ends when nothing is left to dial."""
+    """Return why a connection ends when nothing is left to dial, or a secret to dial with is missing."""
     if not new.enabled:
         return DownReason.DISABLED
-    return DownReason.DHCP_CHANGED if _learned(old, new) else DownReason.CONFIGURATION_CHANGED
+    return (
+        DownReason.DHCP_CHANGED
+        if _learned(old, new) or _password_learned(old, new)
+        else DownReason.CONFIGURATION_CHANGED
+    )
 
 
 def _dials_differently(old: Settings, new: Settings) -> bool:
@@ -65,6 +68,11 @@ def _learned(old: Settings, new: Settings) -> bool:
     before, after = _primary(old), _primary(new)
     by_dhcp = any(server is not None and server.source is Source.DHCP for server in (before, after))
     return by_dhcp and (before and before.domain.lower()) != (after and after.domain.lower())
+
+
+def _password_learned(old: Settings, new: Settings) -> bool:
+    """Tell whether DHCP gave or took the password."""
+    return old.password != new.password and Source.DHCP in (old.password_source, new.password_source)
 
 
 def _primary(settings: Settings) -> Server | None:

@@ -131,14 +131,25 @@ def _identify(context: ssl.SSLContext, tls: Tls) -> None:
         raise TlsSettingsError("client-certificate", "a private key needs its client certificate")
     if tls.private_key is None:
         raise TlsSettingsError("private-key", "a client certificate needs its private key")
+    # An encrypted key would make OpenSSL ask at a terminal; an empty password makes it an error instead.
+    _read_client_pem(
+        f"{tls.client_certificate}\n{tls.private_key}\n", lambda file: context.load_cert_chain(file, password="")
+    )
+
+
+def check_client_certificate(certificate: str) -> None:
+    """Look at a client certificate without its key. Raises TlsSettingsError, as `tls_context`, if it is none."""
+    _read_client_pem(certificate, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations)
+
+
+def _read_client_pem(text: str, read: Callable[[str], None]) -> None:
     # The ssl module reads keys from files only. A memory file never touches a disk and dies with its descriptor.
     descriptor = os.memfd_create("headstay-client-certificate", os.MFD_CLOEXEC)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         try:
-            file.write(f"{tls.client_certificate}\n{tls.private_key}\n")
+            file.write(text)
             file.flush()
-            # An encrypted key would make OpenSSL ask at a terminal; an empty password makes it an error instead.
-            context.load_cert_chain(f"/proc/self/fd/{descriptor}", password="")
+            read(f"/proc/self/fd/{descriptor}")
         except (ssl.SSLError, ValueError, OSError):
             raise TlsSettingsError(
                 "client-certificate",

@@ -372,30 +372,52 @@ def test_before_anything_is_known(device: FakeDevice) -> None:
     assert device.settings == Settings(servers=(Server("primary"),))
 
 
-async def test_a_hook_that_was_killed_leaves_old_news_that_changes_nothing(device: FakeDevice, tmp_path: Path) -> None:
+async def test_a_hook_that_was_killed_leaves_old_news_that_changes_nothing(
+    device: FakeDevice, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     await device.dhcp.take(replace(EXPIRED, told_at=2000))
+    assert caplog.text == ""
     file = leave(tmp_path, replace(bound(), told_at=1000), WALL, CLOCK)
     await device.dhcp.look(tmp_path)
+    assert "dhclient on eth0 has told later news already; what came in now is ignored" in caplog.text
+    assert "hunter2" not in caplog.text
     assert (device.dhcp.lease(), device.batches, file.exists()) == (None, [], False)
 
 
-async def test_the_log_says_whether_the_link_can_do_without_a_secret(
-    device: FakeDevice, store: FakeStore, caplog: pytest.LogCaptureFixture
+async def test_the_log_says_whether_the_link_can_do_without_a_secret_and_each_time_that_changes(
+    store: FakeStore, caplog: pytest.LogCaptureFixture
 ) -> None:
+    def said() -> list[str]:
+        lines = [record.getMessage().partition("cannot be decrypted; ")[2] for record in caplog.records]
+        caplog.clear()
+        return lines
+
+    down, made_up = (
+        "the cloud connection stays down until it is set again",
+        "what DHCP gives makes up for it; set it again",
+    )
     lost = "<server><domain>primary</domain><password>$aes-256-gcm$AAAA</password></server>"
     content = f"<dhcp><interface>eth0</interface></dhcp>{lost}"
-    with caplog.at_level(logging.ERROR):
-        device.backend.reinstate(made(device_model(), hcm(content)))
-        assert "decrypted; the cloud connection stays down until it is set again" in caplog.text
-        await device.dhcp.take(bound())
-        caplog.clear()
-        device.backend.reinstate(made(device_model(), hcm(content))).apply()
-        assert "decrypted; what DHCP gives makes up for it; set it again" in caplog.text
-        assert (device.settings.password, device.settings.obstacle) == ("hunter2", None)
-        caplog.clear()
-        FakeDevice(store, content)  # a restart, which finds the lease again
-    assert "decrypted; what DHCP gives makes up for it; set it again" in caplog.text
-    assert "stays down" not in caplog.text
+    caplog.set_level(logging.ERROR)
+    device = FakeDevice(store, content)
+    assert said() == [down]
+    for event, line in ((bound(), made_up), (bound(), None), (EXPIRED, down), (bound(password=None), None)):
+        await device.dhcp.take(event)
+        assert said() == ([] if line is None else [line])
+    await device.dhcp.take(bound())
+    assert (device.settings.password, device.settings.obstacle, said()) == ("hunter2", None, [made_up])
+    off = content.replace("<interface>", "<enabled>false</enabled><interface>")
+    for committed, line in ((off, down), (content, made_up)):
+        device.commit(committed)
+        assert said() == [line]
+    device.commit(CONFIGURED)
+    plan = device.backend.reinstate(made(device_model(), hcm(off)))
+    assert said() == []
+    plan.apply()
+    assert said() == [down]
+    FakeDevice(store, content)  # a restart, which finds the lease again
+    assert said() == [made_up]
 
 
 async def test_a_commit_beside_a_lost_password_keeps_what_dhcp_gives(store: FakeStore) -> None:

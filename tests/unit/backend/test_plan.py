@@ -241,6 +241,14 @@ def test_what_a_lost_private_key_belongs_to_is_checked_as_far_as_it_can_be() -> 
     bad = "-----BEGIN CERTIFICATE-----AAAA-----END CERTIFICATE-----"
     with pytest.raises(InvalidValue, match="trust-anchor"):
         planned(f"<tls>{lost}</tls>", f"<tls><trust-anchor>{bad}</trust-anchor>{lost}</tls>")
+    another, _ = certificate_and_key("two")
+    for chain in (another, f"{another}\n{certificate}"):
+        assert planned(f"<tls>{lost}</tls>", f"<tls>{lost.replace(certificate, chain)}</tls>").actions
+    for no_certificate in (bad, f"{another}\n{bad}"):
+        with pytest.raises(InvalidValue, match="client-certificate") as caught:
+            planned(f"<tls>{lost}</tls>", f"<tls>{lost.replace(certificate, no_certificate)}</tls>")
+        assert caught.value.path is not None
+        assert caught.value.path.text == "/hcm:cloud-management/hcm:tls/hcm:client-certificate"
 
 
 # the way back -----------------------------------------------------------------------------------------

@@ -124,6 +124,7 @@ def test_a_cloud_that_asks_for_too_many_is_refused() -> None:
     for number in range(MOST_LIVE):
         assert said(subconnections.offered(1, offer(str(number)), NOW)) == []
     assert said(subconnections.offered(1, offer("x"), NOW)) == [Closed("x", "too-many")]
+    assert "x" not in {status.instance for status in subconnections.statuses()}
 
 
 def test_a_flood_of_unknown_services_is_not_remembered_without_end() -> None:

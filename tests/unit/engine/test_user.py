@@ -208,6 +208,13 @@ def test_a_password_by_dhcp_is_a_dhcp_change() -> None:
     assert world.connection.last_down_reason is DownReason.DHCP_CHANGED
 
 
+def test_a_password_that_dhcp_takes_is_a_dhcp_change_also_where_it_made_up_for_a_lost_one() -> None:
+    world = connected(replace(ONE, password="given", password_source=Source.DHCP))
+    world.configure(SetPassword(None, Source.CONFIGURED), SetUnreadable(("server/password",)))
+    assert (world.state, world.connection.last_down_reason) == (DeviceState.IDLE, DownReason.DHCP_CHANGED)
+    assert world.connection.last_down_details == "the secret server/password cannot be decrypted; set it again"
+
+
 def test_while_connecting_only_what_the_attempt_depends_on_restarts_it() -> None:
     world = World(THREE, {"a.example": FakeCloud(silent_at=Connect)}).start().advance(1).forget()
     world.configure(SetIntervals(10, 10), SetServers((A, C)))
