@@ -44,7 +44,7 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
         self._sessions = sessions
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
         self._connection: Connection | None = None
-        self._received = b""
+        self._received: list[bytes] = []
         """What came in one read, or has waited while nothing was wanted."""
         self._held_up: set[str] = set() if writable else {"socket"}
         """What takes no octets now: the client's window, the socket."""
@@ -92,13 +92,13 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
         """Take in one packet's octets."""
         if not self._received:
             self._transport.after_read(self._deliver)
-        self._received += data
+        self._received.append(data)
 
     def _deliver(self) -> None:
-        received, self._received = self._received, b""
+        received, self._received = self._received, []
         self._ssh.heard = True
         if received and self._connection is not None:
-            self._connection.received(received)
+            self._connection.received(b"".join(received))
 
     def eof_received(self) -> bool:
         """Note that the client will send nothing more; it still reads."""
