@@ -13,6 +13,7 @@ import pytest
 from fakes_netconf import is_ok, running_server, ssh_client, ssh_connection, unix_client
 from headstay.netconf import connection as connections
 from headstay.netconf.framing import Framing, frame
+from headstay.netconf.ssh import SshListener
 
 GET = "<get-config><source><running/></source></get-config>"
 LOCK = "<lock><target><candidate/></target></lock>"
@@ -95,3 +96,23 @@ async def test_a_client_with_a_large_window_that_does_not_read_is_noticed(
                 channel.write(framed("<get/>"))
                 await asyncio.sleep(0)
         connection.abort()
+
+
+async def test_a_channel_that_is_opened_while_nothing_can_be_sent_is_not_read_from(tmp_path: Path) -> None:
+    """asyncssh begins to read once a session has started, whatever it was told before."""
+    async with running_server(tmp_path) as server, ssh_connection(server) as connection:
+        await (await ssh_client(connection)).greet()
+        [listener] = [part for part in vars(server).values() if isinstance(part, SshListener)]
+        [end] = listener._doors.connections
+        end._regulated(False)
+        client = await ssh_client(connection)
+        [channel] = [channel for channel in end._channels if channel.session_id == 2]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert channel._channel is not None
+        assert channel._connection is not None
+        assert not channel._connection.writable
+        assert channel._channel._recv_paused is True
+        end._regulated(True)
+        await client.greet()
+        assert is_ok(await client.rpc(LOCK))

@@ -5,6 +5,7 @@ Knows who has logged in from the connection that it belongs to, and nothing of h
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final, Protocol
 
 import asyncssh
@@ -85,8 +86,12 @@ class SshChannel(asyncssh.SSHServerSession[bytes]):
         if self._channel is not None and self._ssh.user is not None:
             peer = Peer(self._ssh.user, Source.DIRECT, SSH, self._ssh.host or None)
             self._connection = self._sessions.open(peer, _EndingChannel(self._channel))
-            if self._held_up:
-                self._connection.pause_writing()
+            # asyncssh begins to read once this has returned, whatever it was told before.
+            asyncio.get_running_loop().call_soon(self._hold_up, self._connection)
+
+    def _hold_up(self, connection: Connection) -> None:
+        if self._held_up and connection.writable:
+            connection.pause_writing()
 
     def data_received(self, data: bytes, _datatype: asyncssh.DataType) -> None:
         """Take in one packet's octets."""

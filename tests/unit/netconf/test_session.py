@@ -82,6 +82,10 @@ class Talk:
     def replied(self, outcome: Any = OK) -> list[Effect]:
         return self.handle(Replied(outcome))
 
+    def come_of(self, effect: Effect) -> list[Effect]:
+        """What comes of an effect, once what is to be parsed elsewhere is."""
+        return self.parsed(effect) if isinstance(effect, Parse) else [effect]
+
     def parsed(self, effect: Effect) -> list[Effect]:
         assert isinstance(effect, Parse)
         return self.handle(Parsed(read_message(effect.octets, effect.most_elements)))
@@ -241,7 +245,8 @@ def test_what_waits_is_bounded() -> None:
 def test_a_bad_message_is_answered_and_the_session_stays(message: bytes, expected: str) -> None:
     talk = Talk()
     octets = frame(message, Framing.CHUNKED) if message else b"\n#1\n \n##\n"
-    [sent] = talk.give(octets)
+    [effect] = talk.give(octets)
+    [sent] = talk.come_of(effect)
     assert tag(talk.read(sent)) == expected
     assert talk.read(sent).findtext(f"{{{xml.NETCONF}}}rpc-error/{{{xml.NETCONF}}}error-type") == "rpc"
     assert kinds(talk.say(GET)) == [Execute]
@@ -251,7 +256,8 @@ def test_a_bad_message_is_answered_and_the_session_stays(message: bytes, expecte
 
 def test_malformed_message_is_for_base_1_1_only() -> None:
     talk = Talk(BOTH[0])
-    [sent] = talk.say(b"<rpc")
+    [effect] = talk.say(b"<rpc")
+    [sent] = talk.come_of(effect)
     assert tag(talk.read(sent)) == "operation-failed"
     assert kinds(talk.say(GET)) == [Execute]
 

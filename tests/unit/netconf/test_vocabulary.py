@@ -59,13 +59,35 @@ def test_what_was_admitted_is_admitted_for_ever() -> None:
         (GET % "</rpc><b/>").encode(),
         (GET % "&b;").encode(),
         b"<b>" + (GET % "1").encode(),
+        rpc("<a message-id=\"<>\" b=''/>"),
+        rpc("<a message-id='<>' b=''/>"),
+        rpc("<a message-id='\"' b='' xml:lang='\"'/>"),
+        b"<!DOCTYPE b><a/>",
     ],
 )
 def test_what_is_new_is_not_overlooked(document: bytes) -> None:
     vocabulary = exhausted()
     assert not vocabulary.admits(document)
     assert not vocabulary.admits(document)
-    assert Vocabulary(ROOM).admits(document)
+
+
+@pytest.mark.parametrize(
+    ("seen", "made_up"),
+    [
+        ("<rpc xmlns=\"%s\" message-id='1'><a/></rpc>", "urn:%d"),
+        ("<rpc message-id='1'><a xmlns=\"%s\"/></rpc>", "urn:%d"),
+        ("<rpc message-id='1'><a xmlns:message-id=\"%s\"/></rpc>", "urn:%d"),
+        ("<rpc xmlns=' message-id=\"%s\"'><a/></rpc>", "urn:%d"),
+        ("<rpc message-id='\"%s\"'/>", "' b%d='"),
+        ('<rpc message-id="%s"/>', '1" b%d="'),
+        ('<rpc message-id="%s"/>', "&b%d;"),
+        ('<rpc><a> message-id="%s"</a></rpc>', "<b%d/>"),
+    ],
+)
+def test_only_a_message_id_may_be_another_one(seen: str, made_up: str) -> None:
+    vocabulary = Vocabulary(ROOM)
+    assert vocabulary.admits((seen % "1").encode())
+    assert not all(vocabulary.admits((seen % (made_up % number)).encode()) for number in range(ROOM // 64))
 
 
 def test_what_is_refused_takes_no_room() -> None:
