@@ -167,11 +167,6 @@ def namespace(element: etree._Element) -> str:
     return _parted(element.tag)[0]
 
 
-def namespace_of(tag: str) -> str:
-    """Return the namespace in an element's or attribute's tag, `{namespace}name`, or the empty string."""
-    return _parted(tag)[0]
-
-
 def _parted(tag: str) -> tuple[str, str]:
     # The same few names come again and again. One that a client has made up may be millions of characters long.
     return _parted_once(tag) if len(tag) <= _LONGEST_KEPT else _part(tag)

@@ -10,9 +10,8 @@ netconfd, openssh-server) behind an sshd, both its own, and holds one against th
 
 That measures the servers in turns, five times, and takes the median of each figure: where the kernel puts the processes
 of a round makes a difference of a third. It writes the result, with every round, to tools/bench/results/ and, as a
-table, to the README. The client is asyncssh and `client.py`,
-in a process of its own; both ends share the machine, so on few cores the rates with 8 sessions are those of client and
-server together.
+table, to the README. The client is asyncssh and `client.py`, in a process of its own; both ends share the machine, so
+on few cores the rates with 8 sessions are those of client and server together.
 
 How to read the result:
 
